@@ -1,0 +1,77 @@
+"""What can happen to the set of instances: the vocabulary between control plane and Directory.
+
+Two directions share it. Registry, static configuration and launcher tell the Directory InstancesReset, InstanceAdded,
+InstanceUpdated, InstanceRemoved, AdminStateChanged and LoadReported. The Directory tells its sinks the same, as far as
+something really changed, and HealthChanged besides. Events are past-tense facts, never requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wmesh.model import AdminState, Health, InstanceRecord, LoadSample
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesReset:
+    """The whole truth of one `origin` at once: what is not in `records` is gone, so a reconnect leaves no ghosts."""
+
+    origin: str
+    records: tuple[InstanceRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAdded:
+    record: InstanceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceUpdated:
+    """Same id and incarnation, other weight, tags, version or metadata."""
+
+    record: InstanceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRemoved:
+    """`reason` is for people: "deregistered", "lease expired", "process exited"."""
+
+    service: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminStateChanged:
+    service: str
+    id: str
+    state: AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReported:
+    service: str
+    id: str
+    sample: LoadSample
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """An instance's active health flipped. `reason` is that of the result that flipped it."""
+
+    service: str
+    id: str
+    old: Health
+    new: Health
+    reason: str
+
+
+Event = (
+    InstancesReset
+    | InstanceAdded
+    | InstanceUpdated
+    | InstanceRemoved
+    | AdminStateChanged
+    | LoadReported
+    | HealthChanged
+)

@@ -1,0 +1,119 @@
+"""Plug points: what a part may be replaced by. Each has one to four methods, and says what it promises.
+
+`Awaitable` stands for Twisted's Deferred, which is one; this module itself imports no Twisted, so that pure packages
+may name these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wmesh.events import Event
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
+
+if TYPE_CHECKING:
+    from wmesh.cluster.member import Member
+
+EventSink = Callable[[Event], None]
+"""Takes one event, at once, and never raises."""
+
+
+class Strategy(Protocol):
+    """Chooses one of the members that may take a request now. One object per cluster; it may keep state."""
+
+    def rebuild(self, members: Sequence[Member]) -> None:
+        """The set of available members, or a weight, changed. Called rarely; `pick` is called per request."""
+
+    def pick(self, key: bytes, tried: Sequence[Member], now: float) -> Member | None:
+        """One of the members last given to `rebuild`, not in `tried`; None when none is left.
+
+        `key` is what hashing strategies hash (the client's address, a header); others ignore it. `now` is monotonic
+        seconds, for strategies whose measurements fade with time.
+        """
+
+
+class Registry(Protocol):
+    """The shared store of leases. Every method may fail with `RegistryError`; none waits for ever."""
+
+    def start(self, sink: EventSink) -> Awaitable[None]:
+        """Connect and watch. An `InstancesReset` reaches `sink` before this finishes, then changes in order."""
+
+    def stop(self) -> Awaitable[None]:
+        """Stop watching and close. Registrations stay until their leases expire."""
+
+    def register(self, record: InstanceRecord) -> Awaitable[None]:
+        """Put a record in, with a fresh lease. Registering the same record again only renews it."""
+
+    def deregister(self, service: str, id: str) -> Awaitable[None]:
+        """Take a record out, at once. Unknown ids are no error."""
+
+    def renew(self, beats: Mapping[tuple[str, str], LoadSample]) -> Awaitable[Sequence[tuple[str, str]]]:
+        """Renew leases by (service, id), with what each uses now. Answers those the registry does not know."""
+
+    def status(self) -> Mapping[str, Any]:
+        """For people and the admin API: kind, connected, age of the last word from the store in seconds."""
+
+
+class Probe(Protocol):
+    """One active check of one instance."""
+
+    def __call__(self, address: Address, spec: CheckSpec) -> Awaitable[CheckResult]:
+        """Check once, within `spec.timeout`. Never fails: what goes wrong is the result."""
+
+
+class Launched(Protocol):
+    """One running process, container or unit that a launcher started."""
+
+    id: str
+    address: Address
+
+    def stop(self, timeout: float) -> Awaitable[None]:
+        """Ask it to end, insist after `timeout` seconds; done when it has ended."""
+
+    def load(self) -> LoadSample:
+        """What it uses now."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """For people and the admin API (pid, start time)."""
+
+
+class Launcher(Protocol):
+    """Starts instances."""
+
+    def launch(
+        self, spec: ServiceSpec, id: str, address: Address, exited: Callable[[str], None]
+    ) -> Awaitable[Launched]:
+        """Start one instance listening at `address`. `exited(reason)` is called once if it ends without `stop`.
+
+        Fails with `LaunchError` if it cannot be started at all. That it runs does not mean that it is healthy.
+        """
+
+
+class Controls(Protocol):
+    """What the admin side may ask: all that it shows, as plain JSON values, and the few things that it may do.
+
+    `service`, `service_health` and `scale` fail with `ControlError` where the request makes no sense (404: no such
+    service); its text is for people. Nothing else here fails, and nothing here ever answers a password.
+    """
+
+    def health(self) -> Mapping[str, Any]:
+        """The shortest answer: `status`, `serving` (may clients be sent here?), `services` (status by name)."""
+
+    def status(self) -> Mapping[str, Any]:
+        """What this process is and how it is set up: version, uptime, registry, listeners, deployment, notes."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """What was counted and measured: `discovery`, `load_balancer`, `proxy`, and `services` as in `service`."""
+
+    def services(self) -> Mapping[str, Mapping[str, Any]]:
+        """The report of every declared service by name, in the order of the configuration."""
+
+    def service(self, name: str) -> Mapping[str, Any]:
+        """The report of one service with its instances; `wmesh.cluster.report.service_report` gives the shape."""
+
+    def service_health(self, name: str) -> Mapping[str, Any]:
+        """The status of one service and the verdict on each instance, with every reason against it."""
+
+    def scale(self, service: str, instances: int) -> Awaitable[Mapping[str, Any]]:
+        """Run this many instances of a service; answers `service`, `before` and `target` as soon as it is begun."""

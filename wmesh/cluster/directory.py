@@ -1,0 +1,135 @@
+"""This process's copy of who is there: the one place where control plane and data plane meet.
+
+`apply` is the single write door. It takes events from any source (static configuration, registry watch, launcher),
+changes only what they change, and tells the sinks, in the order in which they subscribed, what really happened. A
+member that did not change keeps its health, averages and connections: a reset diffs, it does not rebuild. A record
+whose address or incarnation changed is another instance, whatever its id says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from wmesh.cluster.cluster import Cluster
+from wmesh.cluster.member import Member
+from wmesh.events import (
+    AdminStateChanged,
+    Event,
+    HealthChanged,
+    InstanceAdded,
+    InstanceRemoved,
+    InstancesReset,
+    InstanceUpdated,
+    LoadReported,
+)
+from wmesh.interfaces import EventSink, Strategy
+from wmesh.model import CheckResult, InstanceRecord, ServiceSpec
+
+
+class Directory:
+    """Clusters by service name. `unclaimed` holds records of services that the configuration does not declare."""
+
+    def __init__(
+        self,
+        specs: Iterable[ServiceSpec],
+        make_strategy: Callable[[ServiceSpec], Strategy],
+        clock: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._sinks: list[EventSink] = []
+        self.clusters = {spec.name: Cluster(spec, make_strategy(spec)) for spec in specs}
+        self.unclaimed: dict[tuple[str, str], InstanceRecord] = {}
+
+    def subscribe(self, sink: EventSink) -> None:
+        """From now on `sink` hears of every change, after all sinks that came before it."""
+        self._sinks.append(sink)
+
+    def member(self, service: str, id: str) -> Member | None:
+        cluster = self.clusters.get(service)
+        return cluster.members.get(id) if cluster is not None else None
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Events that change nothing are heard by nobody."""
+        match event:
+            case InstanceAdded(record) | InstanceUpdated(record):
+                self._put(record)
+            case InstanceRemoved(service, id):
+                if self.unclaimed.pop((service, id), None) is None:
+                    self._drop(service, id, event)
+            case InstancesReset(origin, records):
+                self._reset(origin, records)
+            case AdminStateChanged(service, id, state):
+                member = self.member(service, id)
+                if member is not None and member.admin is not state:
+                    member.admin = state
+                    self.clusters[service].refresh()
+                    self._tell(event)
+            case LoadReported(service, id, sample):
+                member = self.member(service, id)
+                if member is not None:
+                    member.load = sample
+                    self._tell(event)
+            case HealthChanged():
+                raise TypeError("health comes from observe(), not from events")
+
+    def observe(self, member: Member, result: CheckResult) -> None:
+        """Take one result of an active check; a flip is told as HealthChanged. Results of members gone are ignored."""
+        record = member.record
+        cluster = self.clusters[record.service]
+        if cluster.members.get(record.id) is not member:
+            return
+        if result.ok:
+            cluster.checks_passed += 1
+        else:
+            cluster.checks_failed += 1
+        old = member.health.state
+        if member.health.observe(result.ok, result.reason, self._clock()):
+            cluster.refresh()
+            self._tell(HealthChanged(record.service, record.id, old, member.health.state, result.reason))
+
+    def _put(self, record: InstanceRecord) -> None:
+        cluster = self.clusters.get(record.service)
+        if cluster is None:
+            self.unclaimed[(record.service, record.id)] = record
+            return
+        member = cluster.members.get(record.id)
+        if member is not None and _same_life(member.record, record):
+            if member.record == record:
+                return
+            member.record = record
+            member.weight = record.weight
+            cluster.refresh()
+            self._tell(InstanceUpdated(record))
+            return
+        if member is not None:
+            self._drop(record.service, record.id, InstanceRemoved(record.service, record.id, "replaced"))
+        cluster.members[record.id] = Member(record, cluster.spec, self._clock())
+        cluster.refresh()
+        self._tell(InstanceAdded(record))
+
+    def _drop(self, service: str, id: str, event: InstanceRemoved) -> None:
+        cluster = self.clusters.get(service)
+        if cluster is None or cluster.members.pop(id, None) is None:
+            return
+        cluster.refresh()
+        self._tell(event)
+
+    def _reset(self, origin: str, records: tuple[InstanceRecord, ...]) -> None:
+        keep = {(record.service, record.id) for record in records}
+        for service, cluster in self.clusters.items():
+            for member in list(cluster.members.values()):
+                if member.record.origin == origin and (service, member.record.id) not in keep:
+                    self._drop(service, member.record.id, InstanceRemoved(service, member.record.id, "not registered"))
+        for key, record in list(self.unclaimed.items()):
+            if record.origin == origin and key not in keep:
+                del self.unclaimed[key]
+        for record in records:
+            self._put(record)
+
+    def _tell(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink(event)
+
+
+def _same_life(old: InstanceRecord, new: InstanceRecord) -> bool:
+    return old.address == new.address and old.incarnation == new.incarnation and old.origin == new.origin

@@ -1,0 +1,409 @@
+"""One request with its answer: the life of a request, from a checked head to the next one's turn.
+
+    begin ─► route ─► acquire a ticket ─► connection from the pool, or a new one ─► head and body to the instance
+                          ▲                                                            │
+                          └── failed before its answer began, and may be retried ◄─────┤
+                                                                                       ▼
+                               turn of the next request ◄─ finished ◄─ head and body of the answer to the client
+
+Bytes are never collected: what one read brings goes out in one write on the other side. The one exception is `replay`,
+up to 64 KiB of request body kept until the answer begins, so that an attempt can be repeated. Once the first byte of an
+answer is out, a failure aborts both sides: a client must see a broken answer, never a short one that looks whole.
+
+The exchange is the producer of the instance's transport (it holds the client back when the instance is slow); the
+upstream connection is the producer of the client's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wmesh.cluster.cluster import Outcome, Refusal, Ticket
+from wmesh.cluster.member import Member
+from wmesh.policy.retry import may_retry
+from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
+from wmesh.proxy.plan import Plan
+from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.pool import Pool, pool_of
+from wmesh.wire.chunks import LAST_CHUNK, chunk, last_chunk
+from wmesh.wire.fields import REQUEST_KINDS, trailer_lines
+from wmesh.wire.forwarded import forwarded_lines
+from wmesh.wire.request import IDEMPOTENT, RequestHead, upgrade_request, write_request
+from wmesh.wire.response import Body, ResponseHead, write_interim, write_response
+
+if TYPE_CHECKING:
+    from wmesh.proxy.downstream import Downstream
+    from wmesh.proxy.upstream import Upstream
+
+REPLAY_LIMIT = 65536
+HOLD_BACKPRESSURE = 2
+HOLD_CONNECTING = 4
+
+
+class Exchange:
+    """`conn` is the connection of the running attempt, `outgoing` what the next flush sends on it."""
+
+    __slots__ = (
+        "attempts",
+        "client_key",
+        "close_after",
+        "conn",
+        "dial",
+        "done",
+        "down",
+        "failure",
+        "head",
+        "head_sent",
+        "last_outcome",
+        "outgoing",
+        "plan",
+        "plane",
+        "producing",
+        "replay",
+        "replay_size",
+        "reply",
+        "request_done",
+        "request_id",
+        "sent",
+        "started",
+        "status",
+        "switching",
+        "ticket",
+        "tried",
+        "written",
+    )
+
+    head: RequestHead
+
+    def __init__(self, plane: DataPlane, down: Downstream, head: RequestHead) -> None:
+        self.plane = plane
+        self.down = down
+        self.head = head
+        self.request_done = not head.has_body
+        self.close_after = head.wants_close
+        self.plan: Plan | None = None
+        self.ticket: Ticket | None = None
+        self.conn: Upstream | None = None
+        self.dial: Any = None
+        self.tried: tuple[Member, ...] = ()
+        self.attempts = 0
+        self.started = 0.0
+        self.status = 0
+        self.sent = False
+        self.head_sent = False
+        self.done = False
+        self.producing = False
+        self.switching = False
+        self.reply: LocalReply | None = None
+        self.outgoing: list[bytes] | None = None
+        self.replay: list[bytes] | None = None
+        self.replay_size = 0
+        self.request_id = b""
+
+    @classmethod
+    def refused(cls, plane: DataPlane, down: Downstream, reply: LocalReply) -> Exchange:
+        """An exchange whose request could not be read: in its turn it says `reply`, and the connection ends."""
+        head = RequestHead(b"GET", b"", 1)
+        head.wants_close = True
+        exchange = cls(plane, down, head)
+        exchange.request_done = False
+        exchange.reply = reply
+        return exchange
+
+    # --- the way to the instance
+
+    def begin(self) -> None:
+        """It is this request's turn."""
+        plane = self.plane
+        head = self.head
+        self.started = now = plane.clock()
+        peer = self.down.peer
+        request_id = head.request_id
+        self.request_id = request_id = request_id if request_id and peer.trusted else plane.next_id()
+        if self.reply is not None:
+            self.answer(self.reply)
+            return
+        if head.max_forwards == 0 or head.target == b"*":
+            self._answer_here()
+            return
+        plan = plane.router.match(head.host_name, head.target)
+        if plan is None:
+            path = head.target.partition(b"?")[0].decode("ascii", "replace")
+            self.answer(LocalReply(404, "no_route", f"no route takes {path[:200]}"))
+            return
+        self.plan = plan
+        lines = forwarded_lines(peer, head)
+        if plan.prefix_line and head.claims is None:
+            lines += plan.prefix_line
+        self.written = write_request(head, plan.target(head.target), lines, request_id)
+        if head.upgrade is not None:
+            self._consider_upgrade()
+        self._attempt(now)
+
+    def _answer_here(self) -> None:
+        """OPTIONS * asks about the gateway itself; Max-Forwards: 0 makes us the last stop (RFC 9110 section 7.6.2)."""
+        if self.head.method == b"OPTIONS":
+            methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+            self.answer(LocalReply(200, "", "this is the gateway itself", allow=methods))
+        else:
+            self.answer(LocalReply(405, "method_not_allowed", "TRACE ends here", allow="GET, HEAD, OPTIONS"))
+
+    def _consider_upgrade(self) -> None:
+        head = self.head
+        protocol = (head.upgrade or b"").strip().lower()
+        if self.plan is not None and self.plan.websocket and protocol == b"websocket" and head.method == b"GET":
+            if head.has_body:
+                self.answer(LocalReply(400, "bad_request", "a WebSocket handshake has no body"))
+                return
+            self.switching = True
+            self.written = upgrade_request(self.written, b"websocket")
+
+    def _attempt(self, now: float) -> None:
+        if self.done:
+            return
+        plan = self.plan
+        assert plan is not None
+        ticket = plan.cluster.acquire(self.down.peer.address, self.tried, now)
+        if isinstance(ticket, Refusal):
+            plan.traffic.refused += 1
+            self.answer(self.reply or for_refusal(ticket, plan.service))
+            return
+        self.ticket = ticket
+        self.attempts += 1
+        pool = pool_of(self.plane, ticket.member, plan.spec)
+        conn = pool.take(self.head.method in IDEMPOTENT)
+        if conn is not None:
+            self.attach(conn, now)
+        else:
+            self._connect(pool)
+
+    def _connect(self, pool: Pool) -> None:
+        self.dial = pool.connect(self)
+        if self.replay_size > REPLAY_LIMIT:
+            self.down.hold(HOLD_CONNECTING)
+
+    def attach(self, conn: Upstream, now: float) -> None:
+        """A connection to the instance is there: everything that the client sent so far goes out on it."""
+        self.dial = None
+        self.conn = conn
+        conn.assign(self, now)
+        self.sent = True
+        if not self.head.has_body:
+            conn.transport.write(self.written)
+            return
+        outgoing = self.outgoing = [self.written]
+        if self.replay is not None:
+            outgoing.extend(self.replay)
+        down = self.down
+        if down.held & HOLD_CONNECTING:
+            down.release(HOLD_CONNECTING)
+        if self.replay_size > REPLAY_LIMIT:
+            self.replay = None
+        if down.receiving is self or self.request_done:
+            down.dirty = self
+            if not down.active:
+                self.flush()
+
+    def request_body(self, data: bytes) -> None:
+        """A piece of the request body, as it came; `flush` follows when the read is done."""
+        if self.done:
+            return
+        if self.head.chunked:
+            data = chunk(data)
+        self._queue(data)
+
+    def request_complete(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        """The client has sent all of its request."""
+        self.request_done = True
+        if self.done:
+            return
+        if self.head.chunked:
+            self._queue(last_chunk(trailer_lines(trailers, REQUEST_KINDS)) if trailers else LAST_CHUNK)
+        elif self.conn is not None:
+            self.down.dirty = self
+
+    def _queue(self, data: bytes) -> None:
+        self.replay_size += len(data)
+        attached = self.conn is not None
+        if not attached or self.replay_size <= REPLAY_LIMIT:
+            if self.replay is None and (self.replay_size == len(data) or not attached):
+                self.replay = []
+            if self.replay is not None:
+                self.replay.append(data)
+        else:
+            self.replay = None
+        if attached:
+            assert self.outgoing is not None
+            self.outgoing.append(data)
+            self.down.dirty = self
+        elif self.replay_size > REPLAY_LIMIT:
+            self.down.hold(HOLD_CONNECTING)
+
+    def flush(self) -> None:
+        """Send what the last read brought, in one write."""
+        conn = self.conn
+        outgoing = self.outgoing
+        if conn is None or outgoing is None or self.done:
+            return
+        transport = conn.transport
+        if outgoing:
+            conn.active = True
+            transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+            outgoing.clear()
+        if self.request_done:
+            self._unregister()
+        elif not self.producing and self.conn is conn:
+            self.producing = True
+            transport.registerProducer(self, True)
+
+    def _unregister(self) -> None:
+        if self.producing:
+            self.producing = False
+            conn = self.conn
+            if conn is not None and conn.transport is not None:
+                conn.transport.unregisterProducer()
+            self.down.release(HOLD_BACKPRESSURE)
+
+    def pauseProducing(self) -> None:
+        self.down.hold(HOLD_BACKPRESSURE)
+
+    def resumeProducing(self) -> None:
+        self.down.release(HOLD_BACKPRESSURE)
+
+    def stopProducing(self) -> None:
+        """The instance's connection is gone; what that means is told by its own connectionLost."""
+
+    def request_broken(self, reply: LocalReply) -> None:
+        """The client broke the rules inside the body, or stopped sending it. The instance's copy is cut off."""
+        self._drop_attempt(Outcome.CANCELLED)
+        if self.head_sent:
+            self.down.abort()
+        elif self.down.current is self:
+            self.close_after = True
+            self.answer(reply)
+        else:
+            self.reply = reply
+            self.close_after = True
+
+    # --- the way back
+
+    def response_head(self, head: ResponseHead) -> bytes:
+        """The head for the client; sets how the body will be framed."""
+        self.head_sent = True
+        self.replay = None
+        self.status = head.status
+        request = self.head
+        chunked = False
+        if head.body >= Body.CHUNKED:
+            if request.minor:
+                chunked = True
+            else:
+                self.close_after = True
+        conn = self.conn
+        assert conn is not None
+        conn.chunking = chunked
+        if not self.request_done or self.plane.draining:
+            # An early answer: the rest of the request would have to be read to its end to find the next one.
+            self.close_after = True
+        if self.close_after:
+            connection = b"Connection: close\r\n"
+        else:
+            connection = b"" if request.minor else b"Connection: keep-alive\r\n"
+        return write_response(head, chunked, self.request_id, self.plane.deadlines.date, connection)
+
+    def interim(self, head: ResponseHead) -> bytes:
+        """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
+        return write_interim(head) if self.head.minor else b""
+
+    def finished(self, now: float) -> None:
+        """The answer is whole and written. The connection was given back by its owner."""
+        if self.producing:
+            self._unregister()
+        self.conn = None
+        self.done = True
+        ticket, self.ticket = self.ticket, None
+        status = self.status
+        if ticket is not None:
+            ticket.release(Outcome.OK if status < 500 else Outcome.SERVER_ERROR, now)
+        plan = self.plan
+        if plan is not None:
+            plan.traffic.observe(status, now - self.started)
+        self.down.exchange_done(self, now)
+
+    def answer(self, reply: LocalReply) -> None:
+        """The gateway's own answer."""
+        if self.done:
+            return
+        self.done = True
+        self.switching = False
+        down = self.down
+        if not self.request_done or self.plane.draining:
+            self.close_after = True
+        if self.close_after:
+            connection = b"Connection: close\r\n"
+        else:
+            connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
+        now = self.plane.clock()
+        if self.plan is not None:
+            self.plan.traffic.observe(reply.status, now - self.started)
+        if down.transport is None:
+            return
+        down.transport.write(
+            reply.render(self.request_id, self.plane.deadlines.date, connection, self.head.method != b"HEAD")
+        )
+        down.exchange_done(self, now)
+
+    # --- failures
+
+    def attempt_failed(self, outcome: Outcome, detail: str, sent: bool, stale: bool) -> None:
+        """The running attempt is over without a whole answer; its connection, if any, is already closed.
+
+        `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
+        closed before any byte of an answer; that says nothing against the instance, which may be tried again.
+        """
+        if self.producing:
+            self._unregister()
+        self.conn = None
+        self.dial = None
+        now = self.plane.clock()
+        ticket, self.ticket = self.ticket, None
+        plan = self.plan
+        assert plan is not None
+        if ticket is not None:
+            ticket.release(Outcome.CANCELLED if stale else outcome, now)
+            if not stale:
+                self.tried = (*self.tried, ticket.member)
+        if self.done:
+            return
+        if self.head_sent:
+            self.done = True
+            plan.traffic.aborted += 1
+            self.down.abort()
+            return
+        replayable = self.replay is not None or not self.replay_size
+        if may_retry(self.attempts, sent, self.head_sent, self.head.method in IDEMPOTENT, replayable):
+            plan.traffic.retries += 1
+            self.reply = for_outcome(outcome, detail, plan.service)
+            self._attempt(now)
+        else:
+            self.answer(for_outcome(outcome, detail, plan.service))
+
+    def client_lost(self) -> None:
+        """The client's connection is gone: nothing that is still running has a use."""
+        if not self.done:
+            self.done = True
+            if self.plan is not None:
+                self.plan.traffic.aborted += 1
+        self._drop_attempt(Outcome.CANCELLED)
+
+    def _drop_attempt(self, outcome: Outcome) -> None:
+        self.producing = False
+        dial, self.dial = self.dial, None
+        if dial is not None:
+            dial.forget()
+        conn, self.conn = self.conn, None
+        if conn is not None:
+            conn.drop()
+        ticket, self.ticket = self.ticket, None
+        if ticket is not None:
+            ticket.release(outcome, self.plane.clock())

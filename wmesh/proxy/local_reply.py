@@ -1,0 +1,108 @@
+"""Answers that the gateway makes itself: the only map from what went wrong to what the client is told.
+
+Bodies are small JSON objects: `error` (a word for programs), `reason` (a sentence for people), `service` (null before a
+route is found) and `request_id` (also in X-Request-Id), so that any refusal can be looked up in the logs.
+"""
+
+from __future__ import annotations
+
+import json
+
+from wmesh.cluster.cluster import Outcome, Refusal
+
+REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    417: b"Expectation Failed",
+    421: b"Misdirected Request",
+    426: b"Upgrade Required",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+    504: b"Gateway Timeout",
+    505: b"HTTP Version Not Supported",
+}
+
+WORDS = {
+    400: "bad_request",
+    404: "no_route",
+    408: "request_timeout",
+    414: "target_too_long",
+    417: "expectation_failed",
+    431: "head_too_large",
+    501: "not_implemented",
+    505: "version_not_supported",
+}
+
+OUTCOMES: dict[Outcome, tuple[int, str]] = {
+    Outcome.CONNECT_FAILED: (502, "instance_unreachable"),
+    Outcome.RESET: (502, "instance_closed_connection"),
+    Outcome.TIMEOUT: (504, "instance_timeout"),
+    Outcome.INVALID: (502, "instance_sent_invalid_response"),
+}
+
+
+class LocalReply:
+    """One answer of the gateway's own. `allow` is the Allow field of a 405, `retry_after` seconds."""
+
+    __slots__ = ("allow", "error", "reason", "retry_after", "service", "status")
+
+    def __init__(
+        self, status: int, error: str, reason: str, service: str | None = None, retry_after: int = 0, allow: str = ""
+    ) -> None:
+        self.status = status
+        self.error = error
+        self.reason = reason
+        self.service = service
+        self.retry_after = retry_after
+        self.allow = allow
+
+    def render(self, request_id: bytes, date: bytes, connection: bytes, with_body: bool) -> bytes:
+        """The whole message. `connection` is b"" or a whole Connection line; HEAD gets the head alone."""
+        document = {
+            "error": self.error,
+            "reason": self.reason,
+            "service": self.service,
+            "request_id": request_id.decode("ascii", "replace"),
+        }
+        body = json.dumps(document).encode() + b"\n"
+        extra = b""
+        if self.retry_after:
+            extra += b"Retry-After: %d\r\n" % self.retry_after
+        if self.allow:
+            extra += b"Allow: %b\r\n" % self.allow.encode("ascii")
+        return b"".join(
+            (
+                b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS[self.status]),
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body),
+                b"Cache-Control: no-store\r\n",
+                b"Date: %b\r\nX-Request-Id: %b\r\n" % (date, request_id),
+                extra,
+                connection,
+                b"\r\n",
+                body if with_body else b"",
+            )
+        )
+
+
+def for_refusal(refusal: Refusal, service: str) -> LocalReply:
+    """No instance could be had."""
+    return LocalReply(503, refusal.reason, refusal.detail, service, retry_after=refusal.retry_after)
+
+
+def for_outcome(outcome: Outcome, detail: str, service: str) -> LocalReply:
+    """The last attempt failed before its answer began."""
+    status, word = OUTCOMES[outcome]
+    return LocalReply(status, word, detail, service)
+
+
+def for_status(status: int, reason: str) -> LocalReply:
+    """The request itself is at fault."""
+    return LocalReply(status, WORDS.get(status, "bad_request"), reason)

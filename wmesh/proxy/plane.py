@@ -1,0 +1,81 @@
+"""What all connections of one data plane share: clock, limits, routes, deadlines, and the list of who is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from wmesh.model import GatewaySpec
+from wmesh.policy.routing import Router
+from wmesh.proxy.deadlines import Deadlines
+from wmesh.proxy.plan import Plan
+from wmesh.proxy.poller import Poller
+from wmesh.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from wmesh.proxy.downstream import Downstream
+    from wmesh.proxy.pool import Pool
+
+
+class DataPlane:
+    """`clock` is monotonic seconds. `connections` are the clients' connections now open."""
+
+    def __init__(
+        self, spec: GatewaySpec, router: Router[Plan], reactor: Any, clock: Callable[[], float], random: Random
+    ) -> None:
+        self.spec = spec
+        self.router = router
+        self.clock = clock
+        self.reactor = reactor
+        self.limits = Limits(spec.max_head_size, spec.max_header_fields, spec.max_target_length)
+        self.poller = Poller(reactor)
+        self.deadlines = Deadlines(reactor, clock)
+        self.connections: set[Downstream] = set()
+        self.pools: set[Pool] = set()
+        self.draining = False
+        self.accepted = 0
+        self._drained: Deferred[None] | None = None
+        # A request id is a random prefix of this process and a count: unique, cheap, and in order within a process.
+        self._id_prefix = b"%012x" % random.getrandbits(48)
+        self._id_count = 0
+
+    def start(self) -> None:
+        self.deadlines.start()
+
+    def next_id(self) -> bytes:
+        """A fresh request id, 20 hexadecimal digits."""
+        self._id_count = count = self._id_count + 1
+        return b"%b%08x" % (self._id_prefix, count)
+
+    def drain(self) -> Deferred[None]:
+        """Let running exchanges finish, close idle connections now; fires when no connection is left."""
+        self.draining = True
+        self._drained = Deferred()
+        for connection in list(self.connections):
+            connection.drain()
+        self._check_drained()
+        return self._drained
+
+    def closed(self, connection: Downstream) -> None:
+        """A client's connection is gone."""
+        self.connections.discard(connection)
+        if self.draining:
+            self._check_drained()
+
+    def _check_drained(self) -> None:
+        drained = self._drained
+        if drained is not None and not self.connections:
+            self._drained = None
+            drained.callback(None)
+
+    def stop(self) -> None:
+        """End everything that is left, and give all descriptors back."""
+        for connection in list(self.connections):
+            connection.abort()
+        for pool in list(self.pools):
+            pool.close()
+        self.deadlines.stop()
+        self.poller.close()

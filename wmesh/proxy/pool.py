@@ -1,0 +1,166 @@
+"""Connections to one instance: kept ones newest first, and new ones when none is kept.
+
+Newest first (LIFO), so that under light load the rest grow old and are closed, and the one used is the least likely to
+have been closed by the instance. What is kept is bounded in number and age. Bytes on a kept connection that nobody
+asked for end it. One pool belongs to one member and dies with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wmesh.cluster.cluster import Outcome
+from wmesh.cluster.member import Member
+from wmesh.model import ServiceSpec
+from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.transport import Connecting, Stream
+from wmesh.proxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from wmesh.proxy.exchange import Exchange
+
+log = Logger()
+
+
+def pool_of(plane: DataPlane, member: Member, spec: ServiceSpec) -> Pool:
+    """The member's pool, made on first use."""
+    pool = member.pool
+    if not isinstance(pool, Pool):
+        pool = Pool(plane, member, spec)
+        member.pool = pool
+        plane.pools.add(pool)
+    return pool
+
+
+class Pool:
+    """`idle` are connections that wait for a request, the newest last."""
+
+    __slots__ = ("_family", "_target", "closed", "idle", "keep", "member", "plane", "spec")
+
+    def __init__(self, plane: DataPlane, member: Member, spec: ServiceSpec) -> None:
+        self.plane = plane
+        self.member = member
+        self.spec = spec
+        self.keep = spec.keepalive_connections
+        self.idle: list[Upstream] = []
+        self.closed = False
+        self._target: Any = None
+        self._family = socket.AF_INET
+        host, port = member.record.address.host, member.record.address.port
+        try:
+            version = ipaddress.ip_address(host).version
+        except ValueError:
+            pass  # a name: resolved at each connect, so that a moved instance is found
+        else:
+            self._family = socket.AF_INET if version == 4 else socket.AF_INET6
+            self._target = (host, port)
+
+    def take(self, repeatable: bool) -> Upstream | None:
+        """A kept connection, or None. One that must not be tried twice gets only a connection known to be alive."""
+        idle = self.idle
+        while idle:
+            conn = idle.pop()
+            if repeatable or conn.alive():
+                return conn
+            conn.drop()
+        return None
+
+    def give_back(self, conn: Upstream, now: float) -> None:
+        """The connection's answer is whole; keep it for the next request if there is room."""
+        if self.closed or len(self.idle) >= self.keep:
+            conn.drop()
+        else:
+            conn.idle_since = now
+            self.idle.append(conn)
+
+    def discard(self, conn: Upstream) -> None:
+        """A kept connection ended by itself."""
+        if conn in self.idle:
+            self.idle.remove(conn)
+
+    def connect(self, exchange: Exchange) -> Dial:
+        """Begin a new connection for this exchange; it hears of it through `attach` or `attempt_failed`."""
+        dial = Dial(self, exchange)
+        if self._target is not None:
+            dial.begin(self._family, self._target)
+        else:
+            address = self.member.record.address
+            self.plane.reactor.resolve(address.host, (1, 2)).addCallbacks(
+                lambda found: dial.begin(socket.AF_INET, (found, address.port)), dial.unresolved
+            )
+        return dial
+
+    def close(self) -> None:
+        """The member is gone, or the data plane stops: no kept connection is left."""
+        self.closed = True
+        self.plane.pools.discard(self)
+        idle, self.idle = self.idle, []
+        for conn in idle:
+            conn.drop()
+
+
+class Dial:
+    """A connection being made for an exchange. If the exchange goes away meanwhile, it is kept for others."""
+
+    __slots__ = ("connecting", "exchange", "pool", "since")
+
+    def __init__(self, pool: Pool, exchange: Exchange) -> None:
+        self.pool = pool
+        self.exchange: Exchange | None = exchange
+        self.connecting: Connecting | None = None
+        self.since = pool.plane.clock()
+        pool.plane.deadlines.waiting.add(self)
+
+    def begin(self, family: int, target: Any) -> None:
+        if self.exchange is None and self.connecting is None and self not in self.pool.plane.deadlines.waiting:
+            return  # it took so long to find the address that the deadline came first
+        try:
+            self.connecting = Connecting(self.pool.plane.poller, family, target, self)
+            self.connecting.begin()
+        except OSError as problem:  # out of descriptors: the failure must not come before connect() has returned
+            self.pool.plane.reactor.callLater(0, self.failed, problem)
+
+    def unresolved(self, failure: Failure) -> None:
+        host = self.pool.member.record.address.host
+        self._end(Outcome.CONNECT_FAILED, f"the name {host} was not found")
+
+    def connected(self, stream: Stream) -> None:
+        plane = self.pool.plane
+        plane.deadlines.waiting.discard(self)
+        conn = Upstream(self.pool)
+        stream.start(conn)
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            self.pool.give_back(conn, plane.clock())
+        else:
+            exchange.attach(conn, plane.clock())
+
+    def failed(self, problem: OSError) -> None:
+        address = self.pool.member.record.address
+        refused = problem.errno == errno.ECONNREFUSED
+        what = "refused the connection" if refused else f"could not be reached ({problem.strerror})"
+        self._end(Outcome.CONNECT_FAILED, f"{address} {what}")
+
+    def sweep(self, now: float) -> None:
+        limit = self.pool.spec.timeout_connect
+        if now - self.since > limit:
+            address = self.pool.member.record.address
+            if self.connecting is not None:
+                self.connecting.cancel()
+            self._end(Outcome.CONNECT_FAILED, f"{address} did not accept within {limit:g} s")
+
+    def forget(self) -> None:
+        """The exchange has no use for the connection any more."""
+        self.exchange = None
+
+    def _end(self, outcome: Outcome, detail: str) -> None:
+        self.pool.plane.deadlines.waiting.discard(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.attempt_failed(outcome, detail, sent=False, stale=False)

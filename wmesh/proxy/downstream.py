@@ -1,8 +1,8 @@
 """One client's connection: bytes in become checked requests, answered one after the other in the order they came.
 
-llhttp has no pause, so one read may hold several pipelined requests. The first unanswered one is `current`; later ones
-wait in `waiting`, with what has come of their bodies, and while any waits the socket is not read: what is held is never
-more than one read. Requests are joined to instances by `exchange`; this file knows nothing of instances.
+One request at a time is read and served (`current`). What a client pipelines behind it stays in `partial`, unread, and
+while anything waits there the socket is not read: so a connection never holds more than one read's worth. Heads wait in
+`partial`, too, until they are whole. Requests are joined to instances by `exchange`; this file knows no instances.
 
 How the connection ends: keep-alive as both sides' heads say; with a FIN and a short, bounded wait for the client's own
 end where it may still be sending (a plain close would reset the connection and could destroy the answer on its way,
@@ -13,28 +13,21 @@ Reading is held back for three independent reasons (see the HOLD flags); it goes
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
-from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wmesh.errors import WireError
-from wmesh.proxy.exchange import Exchange
+from wmesh.proxy.exchange import HOLD_PIPELINE, Exchange
 from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.transport import Stream
+from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.forwarded import Peer, Peers
 from wmesh.wire.request import read_request
-
-log = Logger()
-
-HOLD_PIPELINE = 1
-HOLD_BACKPRESSURE = 2
-HOLD_CONNECTING = 4
+from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 LINGER = 2.0
 """Seconds that a client may go on sending after the last answer (RFC 9112 section 9.6)."""
@@ -42,35 +35,32 @@ LINGER = 2.0
 
 @implementer(IHalfCloseableProtocol)
 class Downstream:
-    """The protocol of one client connection. `receiving` is the exchange whose request is being read."""
+    """The protocol of one client connection.
+
+    `receiving` is `current` while its body is being read: `left` bytes of it, or what `decoder` finds. `since` is when
+    the present wait began, as far as `sweep` knows; `mark` says what it was waiting for then.
+    """
 
     __slots__ = (
         "active",
-        "begun",
-        "body_bytes",
         "current",
+        "decoder",
         "dirty",
-        "fault",
-        "fields",
+        "diverted",
         "half_closed",
-        "head_size",
         "held",
-        "leftover",
-        "lingering",
-        "muted",
-        "parser",
+        "left",
+        "mark",
+        "parsing",
+        "partial",
         "peer",
         "peers",
         "plane",
-        "read_size",
         "receiving",
-        "sent_mark",
         "since",
         "stream",
-        "target",
         "transport",
         "tunnel",
-        "waiting",
     )
 
     closes_inline = True
@@ -81,27 +71,20 @@ class Downstream:
         self.peer = peer
         self.transport: Any = None
         self.stream: Stream | None = None
-        self.parser = HttpRequestParser(self)
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.target = b""
-        self.begun = False
-        self.receiving: Exchange | None = None
         self.current: Exchange | None = None
+        self.receiving: Exchange | None = None
         self.dirty: Exchange | None = None
-        self.waiting: deque[Exchange] | None = None
-        self.leftover: bytes | None = None
+        self.decoder: ChunkDecoder | None = None
+        self.left = 0
+        self.partial = b""
+        self.parsing = False
+        self.diverted = False
         self.tunnel: Any = None
-        self.fault: WireError | None = None
         self.held = 0
-        self.head_size = 0
-        self.read_size = 0
-        self.body_bytes = False
-        self.muted = False
         self.active = False
         self.half_closed = False
-        self.lingering = False
         self.since = 0.0
-        self.sent_mark = -1
+        self.mark = 0
 
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
@@ -117,197 +100,162 @@ class Downstream:
     # --- bytes in
 
     def dataReceived(self, data: bytes) -> None:
-        if self.lingering:
-            return
-        if self.tunnel is not None:
-            self.tunnel.from_client(data)
+        if self.diverted:
+            if self.tunnel is not None:
+                self.tunnel.from_client(data)
             return
         self.active = True
-        self.read_size = len(data)
-        continued = self.begun
-        self.body_bytes = False
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self.leftover = data[upgrade.args[0] :]
-            self._settle_upgrade()
-        except HttpParserError as problem:
-            self._parser_failed(problem)
-            return
+        scan = 0
+        if self.receiving is not None:
+            data = self._body(data)
+        elif self.partial:
+            scan = len(self.partial)
+            data = self.partial + data
+            self.partial = b""
+        if data:
+            self._heads(data, scan)
         dirty = self.dirty
         if dirty is not None:
             self.dirty = None
             dirty.flush()
-        if self.begun or (self.receiving is not None and not self.body_bytes):
-            # A head, or a trailer section, is longer than this read: what the parser holds of it is bounded here.
-            self.head_size = self.head_size + len(data) if continued or self.receiving is not None else 0
-            if self.head_size > self.plane.limits.head:
-                limit = self.plane.limits.head
-                self._refuse(for_status(431, f"the head or trailer section is longer than {limit} bytes"))
-                return
-        if self.waiting:
-            self.hold(HOLD_PIPELINE)
 
-    def on_message_begin(self) -> None:
-        self.begun = True
-        self.head_size = 0
-
-    def on_url(self, url: bytes) -> None:
-        self.target = self.target + url if self.target else url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self.muted:
-            self.fields = []
-            self.target = b""
-            return
-        fields, self.fields = self.fields, []
-        target, self.target = self.target, b""
-        self.begun = False
+    def _heads(self, data: bytes, known: int) -> None:
+        """Read requests while nobody is being served; what is left over waits. `known` bytes hold no whole head."""
+        self.parsing = True
+        start = 0
         plane = self.plane
-        try:
-            if self.head_size + self.read_size > plane.limits.head:
-                self._check_head_size(target, fields)
-            parser = self.parser
-            head = read_request(parser.get_method(), target, parser.get_http_version(), fields, plane.limits)
-            if not parser.should_keep_alive():
-                head.wants_close = True
-        except WireError as fault:
-            self.fault = fault
-            raise
-        exchange = Exchange(plane, self, head)
-        self.receiving = exchange
-        if self.current is None and self.leftover is None:
-            self.current = exchange
+        while self.current is None and not self.diverted and self.transport is not None:
+            end = data.find(END_OF_HEAD, max(start, known - 3))
+            if end <= start:
+                if not end - start and start < len(data):
+                    start += 2  # an empty line before a request is ignored (RFC 9112 section 2.2)
+                    continue
+                if end < 0:
+                    if start < len(data):
+                        self._wait_for_head(data[start:] if start else data, known)
+                    break
+            try:
+                head = read_request(data[start : end + 2], plane.limits)
+            except WireError as fault:
+                self._refuse(for_status(fault.status, fault.reason))
+                break
+            start = end + 4
+            self.current = exchange = Exchange(plane, self, head)
+            if not head.has_body:
+                exchange.begin()
+                if start == len(data):
+                    break
+                continue
+            self.receiving = exchange
+            self.left = head.length or 0
+            self.decoder = ChunkDecoder(plane.limits.head) if head.chunked else None
             exchange.begin()
+            if start < len(data):
+                data = self._body(data[start:])
+                start = 0
+                known = 0
+            else:
+                break
+            if self.receiving is not None or not data:
+                break
         else:
-            if self.waiting is None:
-                self.waiting = deque()
-            self.waiting.append(exchange)
+            if start < len(data) and not self.diverted:
+                self.partial = data[start:]
+                self.hold(HOLD_PIPELINE)
+        self.parsing = False
 
-    def on_body(self, data: bytes) -> None:
-        self.body_bytes = True
-        self.head_size = 0
-        exchange = self.receiving
-        if exchange is not None:
-            exchange.request_body(data)
-
-    def on_message_complete(self) -> None:
-        self.begun = False
-        exchange = self.receiving
-        if exchange is None or self.muted:
-            return
-        head = exchange.head
-        if head.upgrade is not None and head.has_body:
-            return  # llhttp ends a message that asks for an upgrade at its head; its body is still to come
-        self.receiving = None
-        fields = self.fields
-        if fields:
-            self.fields = []
-        if not exchange.request_done:
-            exchange.request_complete(fields)
-
-    def _check_head_size(self, target: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+    def _wait_for_head(self, partial: bytes, known: int) -> None:
+        if partial[:1] in b"\r\n":
+            partial = partial.lstrip(b"\r\n")
+            known = 0
         limit = self.plane.limits.head
-        if len(target) + sum(len(name) + len(value) + 4 for name, value in fields) > limit:
-            raise WireError(f"the head is longer than {limit} bytes", 431)
-
-    def _settle_upgrade(self) -> None:
-        """After a head that asks for an upgrade: hold what follows it for a tunnel, or read it as the body it is."""
-        exchange = self.receiving or (self.waiting[-1] if self.waiting else self.current)
-        if exchange is not None and exchange is not self.current:
-            self.hold(HOLD_PIPELINE)  # not routed yet; `_next` comes back here
+        if len(partial) > limit:
+            self._refuse(for_status(431, f"the head is longer than {limit} bytes"))
             return
-        if exchange is not None and exchange.switching:
-            self.hold(HOLD_PIPELINE)
+        why = hopeless(partial, known)
+        if why is not None:
+            self._refuse(for_status(400, why))
             return
-        rest, self.leftover = self.leftover or b"", None
-        self.parser = HttpRequestParser(self)
-        if exchange is not None and self.receiving is exchange:
-            # llhttp will not read this body. A parser that was told of nothing but its framing will.
-            head = exchange.head
-            framing = b"Transfer-Encoding: chunked" if head.chunked else b"Content-Length: %d" % (head.length or 0)
-            self.muted = True
-            self.parser.feed_data(b"POST / HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % framing)
-            self.muted = False
-            self.begun = False
-            exchange.head.upgrade = None
-        self.release(HOLD_PIPELINE)
-        if rest:
-            self.dataReceived(rest)
+        self.partial = partial
 
-    def _parser_failed(self, problem: HttpParserError) -> None:
-        fault = self.fault
-        if fault is not None:
-            self._refuse(for_status(fault.status, fault.reason))
-        elif isinstance(problem, HttpParserInvalidMethodError):
-            self._refuse(for_status(501, "the method is not one that HTTP knows"))
-        elif isinstance(problem.__context__, Exception):
-            log.failure(
-                "A request failed on an error of our own",
-                Failure(problem.__context__),  # type: ignore[no-untyped-call]
-            )
-            self.abort()
+    def _body(self, data: bytes) -> bytes:
+        """Take what belongs to the body being read; answers what follows it."""
+        exchange = self.receiving
+        if exchange is None:
+            return data
+        decoder = self.decoder
+        if decoder is not None:
+            try:
+                body, rest = decoder.feed(data)
+            except WireError as fault:
+                self._refuse(for_status(fault.status, fault.reason))
+                return b""
+            if body:
+                exchange.request_body(body)
+            if not decoder.done:
+                return b""
+            trailers = decoder.trailers
+            self.decoder = None
         else:
-            self._refuse(for_status(400, f"not HTTP/1.1: {problem}"))
+            left = self.left
+            if len(data) < left:
+                self.left = left - len(data)
+                exchange.request_body(data)
+                return b""
+            rest = data[left:]
+            trailers = b""
+            exchange.request_body(data[:left] if rest else data)
+        self.receiving = None
+        exchange.request_complete(trailers)
+        return rest
 
     def _refuse(self, reply: LocalReply) -> None:
-        """The bytes cannot be read as requests any more: answer once, in turn, and close."""
+        """What the client sent cannot be read any further: answer once and close."""
         exchange = self.receiving
+        self.partial = b""
         if exchange is not None:
             # The head was good and its body is not: the instance must not take what came for a whole request.
             self.receiving = None
             exchange.request_broken(reply)
-            return
-        last = Exchange.refused(self.plane, self, reply)
-        if self.current is None:
-            self.current = last
+        elif self.current is None:
+            self.current = last = Exchange.refused(self.plane, self, reply)
             last.begin()
-        else:
-            if self.waiting is None:
-                self.waiting = deque()
-            self.waiting.append(last)
-            self.hold(HOLD_PIPELINE)
 
     # --- turns
 
     def exchange_done(self, exchange: Exchange, now: float) -> None:
         """The answer of `current` is written to its end; the connection goes on, or ends."""
         self.since = now
-        if exchange.close_after or not exchange.request_done or self.half_closed or self.plane.draining:
-            self.current = None
+        self.mark = 0
+        self.current = None
+        if exchange.close_after or not exchange.request_done or self.plane.draining:
             self._finish(exchange.request_done)
             return
-        self.current = None
-        self._next()
-
-    def _next(self) -> None:
-        if self.waiting:
-            exchange = self.waiting.popleft()
-            self.current = exchange
-            exchange.begin()
-            if self.current is exchange:
-                exchange.flush()
-        elif self.leftover is not None:
-            self._settle_upgrade()
-        if self.leftover is not None and self.current is not None and not self.waiting:
-            self._settle_upgrade()
-        elif not self.waiting:
-            self.release(HOLD_PIPELINE)
+        if not self.parsing:
+            if self.partial:
+                data, self.partial = self.partial, b""
+                self._heads(data, 0)
+                dirty, self.dirty = self.dirty, None
+                if dirty is not None:
+                    dirty.flush()
+            if self.current is None and self.held & HOLD_PIPELINE:
+                self.release(HOLD_PIPELINE)
+            if self.half_closed and self.current is None and self.transport is not None:
+                self.transport.loseConnection()
 
     def _finish(self, request_done: bool) -> None:
         """No more requests on this connection."""
-        self.waiting = None
+        surplus = bool(self.partial)
+        self.receiving = None
+        self.partial = b""
         transport = self.transport
         if transport is None:
             return
+        self.diverted = True
         stream = self.stream
-        if (request_done and not self.begun) or self.half_closed or stream is None or transport is not stream:
+        if (request_done and not surplus) or self.half_closed or stream is None or transport is not stream:
             transport.loseConnection()
             return
-        self.lingering = True
         self.held = 0
         stream.loseWriteConnection()
         stream.resumeProducing()
@@ -334,21 +282,22 @@ class Downstream:
         self.half_closed = True
         if self.tunnel is not None:
             self.tunnel.client_ended()
-        elif self.lingering or self.current is None:
-            self.transport.loseConnection()
         elif self.receiving is not None:
             self.abort()
+        elif self.current is None:
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Our FIN is out; `sweep` bounds how long we wait for the client's."""
 
     def connectionLost(self, reason: Failure) -> None:
         self.transport = None
+        self.diverted = True
         plane = self.plane
         plane.deadlines.waiting.discard(self)
         current, self.current = self.current, None
         self.receiving = None
-        self.waiting = None
+        self.partial = b""
         tunnel, self.tunnel = self.tunnel, None
         if tunnel is not None:
             tunnel.client_lost()
@@ -363,7 +312,7 @@ class Downstream:
 
     def drain(self) -> None:
         """The gateway is stopping: an idle connection ends now, a busy one after its answer."""
-        if self.tunnel is None and self.current is None and not self.begun and self.transport is not None:
+        if self.current is None and not self.diverted and not self.partial and self.transport is not None:
             self.transport.loseConnection()
 
     # --- deadlines
@@ -375,31 +324,28 @@ class Downstream:
         stream = self.stream
         if stream is not None and stream.unsent:
             # An answer waits for the client to read it: as long as it reads anything at all, it has time.
-            if stream.sent != self.sent_mark:
-                self.sent_mark = stream.sent
-                self.since = now
-            elif now - self.since > spec.body_timeout:
+            if self._waited(now, stream.sent + 16) > spec.body_timeout:
                 self.abort()
-            return
-        if self.lingering:
-            if self.sent_mark != -2:
-                self.sent_mark = -2
-                self.since = now
-            elif now - self.since > LINGER:
+        elif self.diverted:
+            if self._waited(now, 1) > LINGER:
                 self.transport.loseConnection()
         elif self.receiving is not None:
             if self.active or self.held:
                 self.active = False
-                self.since = now
-            elif now - self.since > spec.body_timeout:
+                self.mark = 0
+            if self._waited(now, 2) > spec.body_timeout:
                 self._refuse(for_status(408, f"no byte of the request body came for {spec.body_timeout:g} s"))
         elif self.current is not None:
-            self.sent_mark = -1
-        elif self.begun:
-            if self.sent_mark != -3:
-                self.sent_mark = -3
-                self.since = now
-            elif now - self.since > spec.header_timeout:
+            self.mark = 0
+        elif self.partial:
+            if self._waited(now, 3) > spec.header_timeout:
                 self._refuse(for_status(408, f"the head was not complete after {spec.header_timeout:g} s"))
         elif now - self.since > spec.idle_timeout:
             self.transport.loseConnection()
+
+    def _waited(self, now: float, mark: int) -> float:
+        """Seconds since a sweep first saw this connection wait for the same thing."""
+        if self.mark != mark:
+            self.mark = mark
+            self.since = now
+        return now - self.since

@@ -25,8 +25,7 @@ from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
-from wmesh.wire.chunks import LAST_CHUNK, chunk, last_chunk
-from wmesh.wire.fields import REQUEST_KINDS, trailer_lines
+from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.forwarded import forwarded_lines
 from wmesh.wire.request import IDEMPOTENT, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import Body, ResponseHead, write_interim, write_response
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from wmesh.proxy.upstream import Upstream
 
 REPLAY_LIMIT = 65536
+
+HOLD_PIPELINE = 1
 HOLD_BACKPRESSURE = 2
 HOLD_CONNECTING = 4
 
@@ -132,6 +133,8 @@ class Exchange:
             self.answer(LocalReply(404, "no_route", f"no route takes {path[:200]}"))
             return
         self.plan = plan
+        if not head.host:
+            head.host = plan.spec.name.encode("ascii")  # an HTTP/1.0 client may name none; HTTP/1.1 instances want one
         lines = forwarded_lines(peer, head)
         if plan.prefix_line and head.claims is None:
             lines += plan.prefix_line
@@ -199,10 +202,11 @@ class Exchange:
             down.release(HOLD_CONNECTING)
         if self.replay_size > REPLAY_LIMIT:
             self.replay = None
-        if down.receiving is self or self.request_done:
+        # In the middle of a read the flush comes at its end, with all that the read brought.
+        if down.parsing:
             down.dirty = self
-            if not down.active:
-                self.flush()
+        else:
+            self.flush()
 
     def request_body(self, data: bytes) -> None:
         """A piece of the request body, as it came; `flush` follows when the read is done."""
@@ -212,13 +216,13 @@ class Exchange:
             data = chunk(data)
         self._queue(data)
 
-    def request_complete(self, trailers: list[tuple[bytes, bytes]]) -> None:
-        """The client has sent all of its request."""
+    def request_complete(self, trailers: bytes) -> None:
+        """The client has sent all of its request. `trailers` are whole lines, each with its CRLF."""
         self.request_done = True
         if self.done:
             return
         if self.head.chunked:
-            self._queue(last_chunk(trailer_lines(trailers, REQUEST_KINDS)) if trailers else LAST_CHUNK)
+            self._queue(last_chunk(trailers))
         elif self.conn is not None:
             self.down.dirty = self
 
@@ -251,12 +255,13 @@ class Exchange:
             transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
             outgoing.clear()
         if self.request_done:
-            self._unregister()
+            self.unregister()
         elif not self.producing and self.conn is conn:
             self.producing = True
             transport.registerProducer(self, True)
 
-    def _unregister(self) -> None:
+    def unregister(self) -> None:
+        """Stop being the producer of the instance's transport."""
         if self.producing:
             self.producing = False
             conn = self.conn
@@ -318,7 +323,7 @@ class Exchange:
     def finished(self, now: float) -> None:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.producing:
-            self._unregister()
+            self.unregister()
         self.conn = None
         self.done = True
         ticket, self.ticket = self.ticket, None
@@ -362,7 +367,7 @@ class Exchange:
         closed before any byte of an answer; that says nothing against the instance, which may be tried again.
         """
         if self.producing:
-            self._unregister()
+            self.unregister()
         self.conn = None
         self.dial = None
         now = self.plane.clock()

@@ -33,6 +33,9 @@ HIGH_WATER = 65536
 """Unsent bytes above which the producer is paused; it resumes when all are sent."""
 
 SEND_LIMIT = 262144
+GATHER = 16384
+"""Bytes from which several pieces are handed to the kernel as they are instead of being joined."""
+
 _LINGER = struct.pack("ii", 1, 0)
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS)
 
@@ -174,7 +177,18 @@ class Stream:
             self._producer.pauseProducing()
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.write(b"".join(data))
+        parts = tuple(data)
+        size = sum(map(len, parts))
+        if size < GATHER or self._buffer is not None or self._closing or self._half_closing or not self.connected:
+            self.write(b"".join(parts))
+            return
+        # The kernel gathers: copying so much into one piece first would cost more than the call does.
+        try:
+            count = self.socket.sendmsg(parts)
+        except OSError:
+            count = 0  # whatever it is, the ordinary way finds out and deals with it
+        if count < size:
+            self.write(b"".join(parts)[count:])
 
     def doWrite(self) -> None:
         buffer = self._buffer

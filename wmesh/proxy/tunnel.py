@@ -31,9 +31,10 @@ class Tunnel:
         """Begin; `early` is what the instance sent behind its 101. What the client sent behind its head goes first."""
         down, up = self._down, self._up
         assert down is not None and up is not None
-        leftover, down.leftover = down.leftover, None
+        leftover, down.partial = down.partial, b""
         down.tunnel = self
-        down.receiving = None
+        down.diverted = True
+        down.current = None
         if leftover:
             up.transport.write(leftover)
         if early:

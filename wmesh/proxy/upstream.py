@@ -1,8 +1,8 @@
-"""One connection to an instance: answers are parsed here, checked by `wire`, and handed to the client as they come.
+"""One connection to an instance: answers are checked by `wire` and handed to the client as they come.
 
-What one read brings is parsed whole and leaves in one write. `chunking` says whether the client gets chunks. Whether an
-answer is whole is judged here, because httptools cannot be told of an end of file or of a HEAD request: complete when
-llhttp says so, at the head for HEAD, at a clean close for a body that ends there, and never otherwise.
+What one read brings leaves in one write. Whether an answer is whole is judged here and nowhere else: at its head (HEAD,
+204, 304), after `left` bytes, when the chunk decoder is done, or at a clean close where the body ends there. Any other
+end is a failure, which the exchange may repeat elsewhere or must show to the client.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,9 +17,9 @@ from twisted.python.failure import Failure
 from wmesh.cluster.cluster import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.tunnel import Tunnel
-from wmesh.wire.chunks import LAST_CHUNK, chunk, last_chunk
-from wmesh.wire.fields import RESPONSE_KINDS, trailer_lines
+from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
 from wmesh.wire.response import Body, ResponseHead, read_response, write_switch
+from wmesh.wire.syntax import END_OF_HEAD
 
 if TYPE_CHECKING:
     from wmesh.proxy.exchange import Exchange
@@ -34,30 +33,27 @@ MAX_INTERIM = 32
 
 
 class Upstream:
-    """The protocol of one connection to an instance. `incoming` is what the next write to the client will hold."""
+    """The protocol of one connection to an instance.
+
+    `exchange` is whom it serves now (None: kept for the next), `head` the answer's head once it is whole, `chunking`
+    whether the client gets chunks, `streaming` whether this is the producer of the client's transport.
+    """
 
     __slots__ = (
         "active",
         "begun",
         "chunking",
-        "complete",
+        "decoder",
         "exchange",
-        "fields",
         "head",
         "idle_since",
-        "incoming",
         "interims",
-        "is_head",
-        "keep",
-        "parser",
+        "left",
+        "partial",
         "pool",
-        "progress",
-        "quiet",
-        "reason",
         "served",
         "since",
         "streaming",
-        "surplus",
         "transport",
         "tunnel",
     )
@@ -67,27 +63,20 @@ class Upstream:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.transport: Any = None
-        self.parser = HttpResponseParser(self)
         self.exchange: Exchange | None = None
         self.tunnel: Tunnel | None = None
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.incoming: list[bytes] = []
-        self.reason = b""
         self.head: ResponseHead | None = None
+        self.decoder: ChunkDecoder | None = None
+        self.partial = b""
+        self.left = 0
         self.served = 0
+        self.interims = 0
         self.idle_since = 0.0
         self.since = 0.0
         self.active = False
         self.begun = False
-        self.complete = False
-        self.surplus = False
-        self.keep = False
         self.chunking = False
         self.streaming = False
-        self.is_head = False
-        self.interims = 0
-        self.quiet = 0
-        self.progress = False
 
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
@@ -96,15 +85,9 @@ class Upstream:
     def assign(self, exchange: Exchange, now: float) -> None:
         """This connection carries this exchange now."""
         self.exchange = exchange
-        self.is_head = exchange.head.method == b"HEAD"
         self.since = now
         self.begun = False
-        self.complete = False
-        self.keep = False
-        self.surplus = False
         self.head = None
-        self.interims = 0
-        self.quiet = 0
 
     def alive(self) -> bool:
         """Has the instance neither closed this idle connection nor sent anything on it? Costs one system call."""
@@ -119,139 +102,147 @@ class Upstream:
     # --- bytes in
 
     def dataReceived(self, data: bytes) -> None:
-        if self.tunnel is not None:
-            self.tunnel.from_instance(data)
-            return
         exchange = self.exchange
         if exchange is None:
-            log.debug("{address} sent bytes that nobody asked for", address=str(self.pool.member.record.address))
-            self.drop()
+            if self.tunnel is not None:
+                self.tunnel.from_instance(data)
+            else:
+                log.debug("{address} sent bytes that nobody asked for", address=str(self.pool.member.record.address))
+                self.drop()
             return
         self.active = True
-        self.begun = True
-        self.progress = False
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self._switch(exchange, data[upgrade.args[0] :])
-            return
-        except HttpParserError as problem:
-            self._parser_failed(problem)
-            return
-        incoming = self.incoming
-        if incoming:
-            down = exchange.down.transport
-            if down is not None:
-                down.write(incoming[0] if len(incoming) == 1 else b"".join(incoming))
-            incoming.clear()
-        if self.complete:
-            self._finish()
-        elif self.progress:
-            self.quiet = 0
-            if not self.streaming and self.head is not None and exchange.down.transport is not None:
-                self.streaming = True
-                exchange.down.transport.registerProducer(self, True)
+        head = self.head
+        if head is None:
+            self._answer(exchange, data)
+        elif head.body is Body.LENGTH:
+            left = self.left
+            if len(data) < left:
+                self.left = left - len(data)
+                exchange.down.transport.write(data)
+            elif len(data) == left:
+                exchange.down.transport.write(data)
+                self._finish(exchange, True)
+            else:
+                exchange.down.transport.write(data[:left])
+                self._finish(exchange, False)
+        elif head.body is Body.CHUNKED:
+            self._chunks(exchange, b"", data)
         else:
-            self.quiet += len(data)
-            if self.quiet > MAX_HEAD:
+            exchange.down.transport.write(chunk(data) if self.chunking else data)
+
+    def _answer(self, exchange: Exchange, data: bytes) -> None:
+        """The head of the answer, and what came behind it."""
+        self.begun = True
+        known = 0
+        if self.partial:
+            known = len(self.partial)
+            data = self.partial + data
+            self.partial = b""
+        end = data.find(END_OF_HEAD, max(0, known - 3))
+        if end < 0:
+            if len(data) > MAX_HEAD:
                 self._fail(Outcome.INVALID, f"the answer's head is longer than {MAX_HEAD} bytes")
-
-    def on_status(self, status: bytes) -> None:
-        self.reason = self.reason + status if self.reason else status
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        fields, self.fields = self.fields, []
-        reason, self.reason = self.reason, b""
-        parser = self.parser
-        exchange = self.exchange
-        if exchange is None or self.complete:
-            self.surplus = True
+            else:
+                self.partial = data
             return
-        self.progress = True
-        head = read_response(
-            parser.get_status_code(), reason, parser.get_http_version(), fields, self.is_head, MAX_FIELDS
-        )
+        try:
+            head = read_response(data[: end + 2], exchange.head.method == b"HEAD", MAX_FIELDS)
+        except WireError as fault:
+            self._fail(Outcome.INVALID, fault.reason)
+            return
+        start = end + 4
         if head.status < 200:
-            self._interim(exchange, head)
+            self._interim(exchange, head, data[start:])
             return
         self.head = head
-        self.incoming.append(exchange.response_head(head))
-        if self.is_head:
-            # llhttp cannot know that this head has no body behind it: it is done here, with a parser made anew.
-            self.keep = parser.should_keep_alive() or head.length is None
-            self.complete = True
+        written = exchange.response_head(head)
+        down = exchange.down.transport
+        body = head.body
+        if body is Body.LENGTH:
+            left = (head.length or 0) - (len(data) - start)
+            if left > 0:
+                self.left = left
+                down.writeSequence((written, data[start:]))
+                self._stream(exchange)
+            elif left == 0:
+                down.writeSequence((written, data[start:]))
+                self._finish(exchange, True)
+            else:
+                down.write(written + data[start:left])
+                self._finish(exchange, False)
+        elif body is Body.CHUNKED:
+            self.decoder = ChunkDecoder(MAX_HEAD)
+            self._chunks(exchange, written, data[start:])
+        elif body is Body.NONE:
+            down.write(written)
+            self._finish(exchange, start == len(data))
+        else:
+            rest = data[start:]
+            down.writeSequence((written, chunk(rest) if self.chunking and rest else rest))
+            self._stream(exchange)
 
-    def _interim(self, exchange: Exchange, head: ResponseHead) -> None:
+    def _chunks(self, exchange: Exchange, before: bytes, data: bytes) -> None:
+        """Chunks from the instance become one chunk of ours, or plain bytes for an HTTP/1.0 client."""
+        decoder = self.decoder
+        assert decoder is not None
+        try:
+            body, rest = decoder.feed(data)
+        except WireError as fault:
+            if before:
+                exchange.down.transport.write(before)
+            self._fail(Outcome.INVALID, f"the instance's answer: {fault.reason}")
+            return
+        if body and self.chunking:
+            body = chunk(body)
+        if decoder.done:
+            self.decoder = None
+            last = last_chunk(decoder.trailers) if self.chunking else b""
+            exchange.down.transport.write(before + body + last)
+            self._finish(exchange, not rest)
+        else:
+            if before or body:
+                exchange.down.transport.write(before + body)
+            self._stream(exchange)
+
+    def _interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         self.interims += 1
         if self.interims > MAX_INTERIM:
-            raise WireError(f"the instance sent more than {MAX_INTERIM} interim answers", 502)
-        if head.status == 101:
-            if not exchange.switching:
-                raise WireError("the instance switched protocols unasked", 502)
-            self.head = head
+            self._fail(Outcome.INVALID, f"the instance sent more than {MAX_INTERIM} interim answers")
+        elif head.status == 101:
+            self._switch(exchange, head, rest)
         else:
-            self.incoming.append(exchange.interim(head))
+            written = exchange.interim(head)
+            if written:
+                exchange.down.transport.write(written)
+            if rest:
+                self._answer(exchange, rest)
 
-    def on_body(self, data: bytes) -> None:
-        self.progress = True
-        if self.complete:
-            self.surplus = True
-        elif self.chunking:
-            self.incoming.append(chunk(data))
-        else:
-            self.incoming.append(data)
-
-    def on_message_complete(self) -> None:
-        head = self.head
-        if head is None or self.complete or head.status < 200:
-            return
-        self.complete = True
-        self.keep = self.parser.should_keep_alive()
-        fields = self.fields
-        if fields:
-            self.fields = []
-        if self.chunking:
-            self.incoming.append(last_chunk(trailer_lines(fields, RESPONSE_KINDS)) if fields else LAST_CHUNK)
-
-    def _parser_failed(self, problem: HttpParserError) -> None:
-        cause = problem.__context__
-        if self.complete:
-            # The answer was whole; what came behind it was not asked for.
-            self.keep = False
-            self._flush()
-            self._finish()
-        elif isinstance(cause, WireError):
-            self._fail(Outcome.INVALID, cause.reason)
-        elif isinstance(cause, Exception) and not isinstance(cause, HttpParserError):
-            log.failure("An answer failed on an error of our own", Failure(cause))  # type: ignore[no-untyped-call]
-            self._fail(Outcome.INVALID, "the gateway could not read the answer")
-        else:
-            self._fail(Outcome.INVALID, f"the answer is not HTTP/1.1: {problem}")
-
-    def _flush(self) -> None:
-        exchange = self.exchange
-        incoming = self.incoming
-        if incoming and exchange is not None and exchange.down.transport is not None:
-            exchange.down.transport.write(b"".join(incoming))
-        incoming.clear()
+    def _stream(self, exchange: Exchange) -> None:
+        """More will come in later reads: from now on the client's slowness holds the instance back."""
+        if not self.streaming and self.exchange is exchange:
+            self.streaming = True
+            exchange.down.transport.registerProducer(self, True)
 
     # --- ends of an exchange
 
-    def _finish(self) -> None:
-        """The answer is whole and written: free the connection first, so that the next request may have it."""
-        exchange = self.exchange
-        assert exchange is not None
+    def _finish(self, exchange: Exchange, clean: bool) -> None:
+        """The answer is whole and written: free the connection first, so that the next request may have it.
+
+        Not `clean`: bytes came behind it that nobody asked for.
+        """
+        if self.exchange is not exchange:
+            return  # the write that ended it told us that the client is gone
         now = self.pool.plane.clock()
-        self._unstream(exchange)
+        head = self.head
+        assert head is not None
+        if self.streaming:
+            self._unstream(exchange)
         self.exchange = None
+        self.interims = 0
         self.served += 1
-        if self.is_head:
-            self.parser = HttpResponseParser(self)
-        if self.keep and exchange.request_done and not self.surplus:
-            exchange._unregister()
+        if clean and head.keep and exchange.request_done:
+            if exchange.producing:
+                exchange.unregister()
             self.pool.give_back(self, now)
         else:
             exchange.producing = False
@@ -268,9 +259,7 @@ class Upstream:
     def _fail(self, outcome: Outcome, detail: str) -> None:
         """The answer will not become whole: this connection ends, and the exchange decides."""
         exchange = self.exchange
-        begun = self.begun
-        stale = not begun and self.served > 0 and outcome is Outcome.RESET
-        self.incoming.clear()
+        stale = not self.begun and self.served > 0 and outcome is Outcome.RESET
         if exchange is not None:
             self._unstream(exchange)
             exchange.producing = False
@@ -278,18 +267,18 @@ class Upstream:
         if exchange is not None:
             exchange.attempt_failed(outcome, detail, sent=True, stale=stale)
 
-    def _switch(self, exchange: Exchange, rest: bytes) -> None:
-        head = self.head
-        if head is None or head.status != 101 or not exchange.switching:
+    def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
             self._fail(Outcome.INVALID, "the instance switched protocols unasked")
             return
         down = exchange.down
         exchange.status = 101
         exchange.head_sent = True
-        self._flush()
-        self.tunnel = Tunnel(down, self, exchange)
+        exchange.conn = None
+        self.exchange = None
+        self.tunnel = tunnel = Tunnel(down, self, exchange)
         down.transport.write(write_switch(head, b"websocket", exchange.request_id))
-        self.tunnel.open(rest)
+        tunnel.open(rest)
 
     # --- the client's backpressure
 
@@ -297,8 +286,8 @@ class Upstream:
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self.since = self.pool.plane.clock()
         if self.transport is not None:
+            self.active = True
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -327,10 +316,8 @@ class Upstream:
         head = self.head
         if head is not None and head.body is Body.UNTIL_CLOSE and isinstance(reason.value, ConnectionDone):
             if self.chunking:
-                self.incoming.append(LAST_CHUNK)
-            self._flush()
-            self.keep = False
-            self._finish()
+                exchange.down.transport.write(LAST_CHUNK)
+            self._finish(exchange, True)
             return
         address = self.pool.member.record.address
         when = "in the middle of its answer" if self.begun else "before it answered"

@@ -106,7 +106,7 @@ def _claimed_lines(peer: Peer, head: RequestHead) -> bytes:
 
 
 def _values(head: RequestHead, name: bytes) -> list[bytes]:
-    return [value for field, value in head.claims or () if field.lower() == name and value]
+    return [value for field, value in head.claims or () if field == name and value]
 
 
 def _node(address: bytes) -> bytes:

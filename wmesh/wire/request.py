@@ -1,10 +1,9 @@
 """Request heads: what a client sent is checked and understood; what an instance gets is written anew.
 
-Strategy: llhttp (through httptools) has parsed the bytes and refused what is no HTTP at all (bare CR or LF, NUL, folded
-lines, Content-Length beside Transfer-Encoding, doubled lengths). `read_request` adds what it leaves open: versions,
-Host, Transfer-Encoding other than exactly "chunked", limits, targets, expectations. It keeps the end-to-end fields in
-their order and spelling, and takes out every field that speaks to this hop only. `write_request` then makes the one
-head that an instance sees: one Host, one framing, our Via, forwarded fields and request id.
+`wmesh.wire.syntax` has the lines judged; here is what they mean: one Host, Transfer-Encoding exactly "chunked" or not
+at all, limits, targets, expectations, what Connection names. Every field that speaks to this hop only is taken out; the
+others stay in `lines` as they came. `write_request` then makes the one head that an instance sees: one Host, one
+framing, our Via, forwarded fields and request id.
 
 RFC 9112 sections 2, 3, 6, 9; RFC 9110 sections 7.2, 7.6, 10.1.1.
 """
@@ -12,37 +11,32 @@ RFC 9112 sections 2, 3, 6, 9; RFC 9110 sections 7.2, 7.6, 10.1.1.
 from __future__ import annotations
 
 from wmesh.errors import WireError
-from wmesh.wire import fields as kind_of
-from wmesh.wire.fields import REQUEST_KINDS, connection_options, without
+from wmesh.wire.fields import CLAIMS, REQUEST_SPECIALS, Special, connection_options, without
 from wmesh.wire.limits import Limits
+from wmesh.wire.syntax import FIELDS, request_line
 from wmesh.wire.target import check_path, host_name, split_absolute
-
-Field = tuple[bytes, bytes]
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110 section 9.2.2."""
-
-# Methods that llhttp knows but an HTTP/1.1 gateway has no use for: CONNECT asks for a forward proxy, PRI is the preface
-# of HTTP/2, SOURCE belongs to Icecast.
-_REFUSED_METHODS = frozenset((b"CONNECT", b"PRI", b"SOURCE"))
 
 
 class RequestHead:
     """One checked request head.
 
-    `fields` are the end-to-end fields, as they came; `claims` those that only a trusted proxy may make. `length` is the
-    Content-Length (None: absent), `chunked` the other framing. `target` is in origin-form or "*". `minor` is 0 or 1.
-    `upgrade` is the Upgrade field's value where Connection names it, else None.
+    `lines` are the end-to-end field lines, as they came: CRLF, then each line with its CRLF. `claims` are those that
+    only a trusted proxy may make. `length` is the Content-Length (None: absent), `chunked` the other framing. `target`
+    is in origin-form or "*". `minor` is 0 or 1. `upgrade` is the Upgrade field's value where Connection names it.
     """
 
     __slots__ = (
         "chunked",
         "claims",
         "expect",
-        "fields",
+        "has_body",
         "host",
         "host_name",
         "length",
+        "lines",
         "max_forwards",
         "method",
         "minor",
@@ -59,77 +53,97 @@ class RequestHead:
         self.minor = minor
         self.host = b""
         self.host_name = b""
-        self.fields: list[Field] = []
-        self.claims: list[Field] | None = None
+        self.lines = b"\r\n"
+        self.claims: list[Special] | None = None
         self.length: int | None = None
         self.chunked = False
+        self.has_body = False
         self.expect = False
         self.upgrade: bytes | None = None
         self.trailers = False
-        self.wants_close = False
+        self.wants_close = minor == 0
         self.request_id = b""
         self.max_forwards: int | None = None
 
-    @property
-    def has_body(self) -> bool:
-        """Body bytes will follow the head."""
-        return self.chunked or bool(self.length)
 
+def read_request(block: bytes, limits: Limits) -> RequestHead:
+    """Check and understand a head: its lines, each with its CRLF, without the empty line at the end.
 
-def read_request(method: bytes, target: bytes, version: str, fields: list[Field], limits: Limits) -> RequestHead:
-    """Check and understand a head. `version` is httptools' "1.1". Raises WireError with the status to answer."""
-    if version == "1.1":
-        head = RequestHead(method, target, 1)
-    elif version == "1.0":
-        head = RequestHead(method, target, 0)
-    else:
-        raise WireError(f"HTTP/{version} is not spoken here; HTTP/1.1 and HTTP/1.0 are", 505)
-    if len(target) > limits.target:
+    Raises WireError with the status to answer.
+    """
+    if len(block) > limits.head:
+        raise WireError(f"the head is longer than {limits.head} bytes", 431)
+    first = block.find(b"\r\n")
+    head = RequestHead(*request_line(block[:first]))
+    if len(head.target) > limits.target:
         raise WireError(f"the request target is longer than {limits.target} bytes", 414)
-    if len(fields) > limits.fields:
+    lines = block[first:]
+    FIELDS.check(lines)
+    if lines.count(b"\n") > limits.fields + 1:
         raise WireError(f"more than {limits.fields} header fields", 431)
-    plain = head.fields
-    host: bytes | None = None
-    options: tuple[bytes, ...] | None = None
-    upgrade: bytes | None = None
-    for field in fields:
-        kind = REQUEST_KINDS[field[0]]
-        if not kind:
-            plain.append(field)
-        elif kind == kind_of.HOST:
-            if host is not None:
-                raise WireError("more than one Host field")
-            host = field[1]
-        elif kind == kind_of.CONNECTION:
-            options = connection_options(field[1]) if options is None else (*options, *connection_options(field[1]))
-        elif kind == kind_of.CLAIM:
-            if head.claims is None:
-                head.claims = []
-            head.claims.append(field)
-        elif kind == kind_of.UPGRADE:
-            upgrade = field[1] if upgrade is None else upgrade + b", " + field[1]
-        elif kind != kind_of.DROP:
-            _read_special(head, kind, field[1])
-    if host is None:
-        if head.minor:
-            raise WireError("an HTTP/1.1 request needs a Host field")
-    else:
-        head.host = host
+    pieces = REQUEST_SPECIALS.split(lines)
+    if len(pieces) == 4 and len(pieces[1]) == 4:
+        # Nothing but one Host ("host" is the only special name of four letters): the most common head of all.
+        head.lines = pieces[0] + pieces[3]
+        head.host = host = pieces[2].rstrip(b" \t")
         head.host_name = host_name(host)
-    if options:
-        _apply_options(head, options, upgrade)
-    _check_target(head)
+    else:
+        head.lines = b"".join(pieces[0::3])
+        _read_specials(head, pieces)
+    target = head.target
+    if target[:1] == b"/":
+        check_path(target)
+    elif target == b"*":
+        if head.method != b"OPTIONS":
+            raise WireError("the target * goes with OPTIONS only")
+    else:
+        head.host, head.target = split_absolute(target)
+        head.host_name = host_name(head.host)
+        check_path(head.target)
     return head
 
 
-def _read_special(head: RequestHead, kind: int, value: bytes) -> None:
-    if kind == kind_of.CONTENT_LENGTH:
+def _read_specials(head: RequestHead, pieces: list[bytes]) -> None:
+    hosts = 0
+    options: tuple[bytes, ...] = ()
+    upgrade: bytes | None = None
+    for index in range(1, len(pieces), 3):
+        name = pieces[index].lower()
+        value = pieces[index + 1].rstrip(b" \t")
+        if name == b"host":
+            hosts += 1
+            head.host = value
+        elif name == b"connection":
+            options += connection_options(value)
+        elif name in CLAIMS:
+            if head.claims is None:
+                head.claims = []
+            head.claims.append((name, value))
+        elif name == b"upgrade":
+            upgrade = value if upgrade is None else upgrade + b", " + value
+        else:
+            _read_special(head, name, value)
+    if hosts != 1 and (hosts or head.minor):
+        raise WireError("more than one Host field" if hosts else "an HTTP/1.1 request needs a Host field")
+    if hosts:
+        head.host_name = host_name(head.host)
+    if options:
+        _apply_options(head, options, upgrade)
+    if head.chunked and head.length is not None:
+        raise WireError("Content-Length beside Transfer-Encoding")
+    head.has_body = head.chunked or bool(head.length)
+    if head.has_body and head.method == b"TRACE":
+        raise WireError("a TRACE request has no body")
+
+
+def _read_special(head: RequestHead, name: bytes, value: bytes) -> None:
+    if name == b"content-length":
         if head.length is not None:
             raise WireError("more than one Content-Length field")
-        if not value.isdigit() or len(value) > 19:
+        if not value.isdigit() or len(value) > 18:
             raise WireError("Content-Length is not a number of bytes")
         head.length = int(value)
-    elif kind == kind_of.TRANSFER_ENCODING:
+    elif name == b"transfer-encoding":
         if head.chunked:
             raise WireError("more than one Transfer-Encoding field")
         if not head.minor:
@@ -137,18 +151,18 @@ def _read_special(head: RequestHead, kind: int, value: bytes) -> None:
         if value.lower() != b"chunked":
             raise WireError("the only transfer coding understood here is exactly chunked", 501)
         head.chunked = True
-    elif kind == kind_of.TE:
+    elif name == b"te":
         head.trailers = head.trailers or b"trailers" in value.lower()
-    elif kind == kind_of.EXPECT:
+    elif name == b"expect":
         if value.lower() != b"100-continue":
             raise WireError("the only expectation understood here is 100-continue", 417)
         # An HTTP/1.0 client cannot take a 100 (RFC 9110 section 10.1.1): it is not asked for on its behalf.
         head.expect = head.minor == 1
-    elif kind == kind_of.REQUEST_ID:
+    elif name == b"x-request-id":
         head.request_id = value
-    elif kind == kind_of.MAX_FORWARDS:
+    elif name == b"max-forwards":
         if head.method not in (b"OPTIONS", b"TRACE"):
-            head.fields.append((b"Max-Forwards", value))
+            head.lines += b"Max-Forwards: %b\r\n" % value
         elif not value.isdigit() or len(value) > 9:
             raise WireError("Max-Forwards is not a number")
         else:
@@ -159,43 +173,19 @@ def _apply_options(head: RequestHead, options: tuple[bytes, ...], upgrade: bytes
     names = set(options)
     if b"close" in names:
         head.wants_close = True
-        names.discard(b"close")
+    elif b"keep-alive" in names:
+        head.wants_close = False
     if b"upgrade" in names:
         head.upgrade = upgrade
-        names.discard(b"upgrade")
+    names -= {b"close", b"keep-alive", b"upgrade"}
     if names:
-        head.fields = without(head.fields, names)
-
-
-def _check_target(head: RequestHead) -> None:
-    target = head.target
-    if head.method in _REFUSED_METHODS:
-        raise WireError(f"the method {head.method.decode('ascii')} is not served here", 501)
-    if target[:1] == b"/":
-        check_path(target)
-    elif target == b"*":
-        if head.method != b"OPTIONS":
-            raise WireError("the target * goes with OPTIONS only")
-    else:
-        head.host, head.target = split_absolute(target)
-        head.host_name = host_name(head.host)
-        check_path(head.target)
-    if head.chunked and head.length is not None:
-        raise WireError("Content-Length beside Transfer-Encoding")
-    if head.method == b"TRACE" and head.has_body:
-        raise WireError("a TRACE request has no body")
+        head.lines = without(head.lines, names)
 
 
 def write_request(head: RequestHead, target: bytes, forwarded: bytes, request_id: bytes) -> bytes:
     """The head for an instance, with its empty line. `forwarded` holds whole field lines, each with its CRLF."""
-    if head.fields:
-        lines = b"\r\n".join(map(b": ".join, head.fields)) + b"\r\n"
-    else:
-        lines = b""
-    if head.length is not None:
-        framing = b"Content-Length: %d\r\n" % head.length
-    elif head.chunked:
-        framing = b"Transfer-Encoding: chunked\r\n"
+    if head.has_body or head.length is not None:
+        framing = b"\r\nTransfer-Encoding: chunked" if head.chunked else b"\r\nContent-Length: %d" % (head.length or 0)
     else:
         framing = b""
     if head.expect or head.trailers or head.max_forwards is not None:
@@ -207,14 +197,12 @@ def write_request(head: RequestHead, target: bytes, forwarded: bytes, request_id
             target,
             b" HTTP/1.1\r\nHost: ",
             head.host,
-            b"\r\n",
-            lines,
+            head.lines,
             forwarded,
             b"Via: 1.1 wmesh\r\nX-Request-Id: " if head.minor else b"Via: 1.0 wmesh\r\nX-Request-Id: ",
             request_id,
-            b"\r\n",
             framing,
-            b"\r\n",
+            b"\r\n\r\n",
         )
     )
 
@@ -222,11 +210,11 @@ def write_request(head: RequestHead, target: bytes, forwarded: bytes, request_id
 def _rare_lines(head: RequestHead) -> bytes:
     lines = b""
     if head.expect and head.has_body:
-        lines += b"Expect: 100-continue\r\n"
+        lines += b"\r\nExpect: 100-continue"
     if head.trailers:
-        lines += b"TE: trailers\r\nConnection: TE\r\n"
+        lines += b"\r\nTE: trailers\r\nConnection: TE"
     if head.max_forwards is not None:
-        lines += b"Max-Forwards: %d\r\n" % (head.max_forwards - 1)
+        lines += b"\r\nMax-Forwards: %d" % (head.max_forwards - 1)
     return lines
 
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import enum
 
 from wmesh.errors import WireError
-from wmesh.wire import fields as kind_of
-from wmesh.wire.fields import RESPONSE_KINDS, connection_options, without
-
-Field = tuple[bytes, bytes]
+from wmesh.wire.fields import RESPONSE_SPECIALS, connection_options, has_date, without
+from wmesh.wire.syntax import FIELDS, status_line
 
 
 class Body(enum.IntEnum):
@@ -26,61 +24,43 @@ class Body(enum.IntEnum):
 
 
 class ResponseHead:
-    """One checked response head; `length` is its Content-Length where that has a meaning, else None."""
+    """One checked response head; `length` is its Content-Length where that has a meaning, else None.
 
-    __slots__ = ("body", "dated", "fields", "length", "minor", "reason", "status")
+    `lines` are the end-to-end field lines: CRLF, then each line with its CRLF. `keep` says whether the instance will
+    take another request on the connection. `upgrade` is what a 101 switches to.
+    """
+
+    __slots__ = ("body", "keep", "length", "lines", "minor", "reason", "status", "upgrade")
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
         self.reason = reason
         self.minor = minor
-        self.fields: list[Field] = []
+        self.lines = b"\r\n"
         self.length: int | None = None
         self.body = Body.NONE
-        self.dated = False
+        self.keep = minor == 1
+        self.upgrade: bytes | None = None
 
 
-def read_response(
-    status: int, reason: bytes, version: str, fields: list[Field], is_head: bool, limit: int
-) -> ResponseHead:
-    """Check and understand a head; `is_head`: it answers a HEAD request. Raises WireError (502)."""
-    if version == "1.1":
-        head = ResponseHead(status, reason, 1)
-    elif version == "1.0":
-        head = ResponseHead(status, reason, 0)
-    else:
-        raise WireError(f"the instance speaks HTTP/{version}", 502)
-    if not 100 <= status <= 599:
-        raise WireError(f"status {status} is not between 100 and 599", 502)
-    if len(fields) > limit:
-        raise WireError(f"the answer has more than {limit} header fields", 502)
-    plain = head.fields
-    chunked = False
-    names: set[bytes] | None = None
-    for field in fields:
-        kind = RESPONSE_KINDS[field[0]]
-        if not kind:
-            plain.append(field)
-        elif kind == kind_of.DATE:
-            head.dated = True
-            plain.append(field)
-        elif kind == kind_of.CONTENT_LENGTH:
-            value = field[1]
-            if head.length is not None or not value.isdigit() or len(value) > 19:
-                raise WireError("the answer's Content-Length is doubled or not a number", 502)
-            head.length = int(value)
-        elif kind == kind_of.TRANSFER_ENCODING:
-            if chunked or not head.minor or field[1].lower() != b"chunked":
-                raise WireError("the answer's Transfer-Encoding is not exactly chunked", 502)
-            chunked = True
-        elif kind == kind_of.CONNECTION:
-            names = (names or set()).union(connection_options(field[1]))
-    if names:
-        names -= {b"close", b"upgrade"}
-        if names:
-            head.fields = without(plain, names)
-    if chunked and head.length is not None:
-        raise WireError("the answer has Content-Length beside Transfer-Encoding", 502)
+def read_response(block: bytes, is_head: bool, max_fields: int) -> ResponseHead:
+    """Check and understand a head: its lines, each with its CRLF, without the empty line at the end.
+
+    `is_head`: it answers a HEAD request. Raises WireError (502).
+    """
+    first = block.find(b"\r\n")
+    head = ResponseHead(*status_line(block[:first]))
+    lines = block[first:]
+    try:
+        FIELDS.check(lines)
+    except WireError as fault:
+        raise WireError(f"the instance's answer: {fault.reason}", 502) from None
+    if lines.count(b"\n") > max_fields + 1:
+        raise WireError(f"the answer has more than {max_fields} header fields", 502)
+    pieces = RESPONSE_SPECIALS.split(lines)
+    head.lines = b"".join(pieces[0::3]) if len(pieces) > 1 else lines
+    chunked = _read_specials(head, pieces)
+    status = head.status
     if status < 200 or status == 204:
         head.length = None
     elif is_head or status == 304:
@@ -91,20 +71,52 @@ def read_response(
         head.body = Body.LENGTH
     else:
         head.body = Body.UNTIL_CLOSE
+        head.keep = False
     return head
 
 
-_STATUS_LINES: dict[tuple[int, bytes], bytes] = {}
-_STATUS_LINES_LIMIT = 256
+def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
+    chunked = False
+    options: tuple[bytes, ...] = ()
+    for index in range(1, len(pieces), 3):
+        name = pieces[index].lower()
+        value = pieces[index + 1].rstrip(b" \t")
+        if name == b"content-length":
+            if head.length is not None or not value.isdigit() or len(value) > 18:
+                raise WireError("the answer's Content-Length is doubled or not a number", 502)
+            head.length = int(value)
+        elif name == b"connection":
+            options += connection_options(value)
+        elif name == b"transfer-encoding":
+            if chunked or not head.minor or value.lower() != b"chunked":
+                raise WireError("the answer's Transfer-Encoding is not exactly chunked", 502)
+            chunked = True
+        elif name == b"upgrade":
+            head.upgrade = value
+    if options:
+        names = set(options)
+        if b"close" in names:
+            head.keep = False
+        elif b"keep-alive" in names:
+            head.keep = True
+        names -= {b"close", b"keep-alive", b"upgrade"}
+        if names:
+            head.lines = without(head.lines, names)
+    if chunked and head.length is not None:
+        raise WireError("the answer has Content-Length beside Transfer-Encoding", 502)
+    return chunked
 
 
-def status_line(status: int, reason: bytes) -> bytes:
-    """The status line with its CRLF; the common ones are made once."""
-    line = _STATUS_LINES.get((status, reason))
+_WRITTEN: dict[tuple[int, bytes], bytes] = {}
+_WRITTEN_LIMIT = 256
+
+
+def _start(status: int, reason: bytes) -> bytes:
+    line = _WRITTEN.get((status, reason))
     if line is None:
-        line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-        if len(_STATUS_LINES) < _STATUS_LINES_LIMIT:
-            _STATUS_LINES[(status, reason)] = line
+        line = b"HTTP/1.1 %d %b" % (status, reason)
+        if len(_WRITTEN) < _WRITTEN_LIMIT:
+            _WRITTEN[(status, reason)] = line
     return line
 
 
@@ -114,18 +126,18 @@ def write_response(head: ResponseHead, chunked: bool, request_id: bytes, date: b
     `chunked`: the body will be sent in chunks. `date` fills in for a missing Date (RFC 9110 section 6.6.1).
     `connection` is b"" or a whole Connection line with its CRLF.
     """
-    lines = b"\r\n".join(map(b": ".join, head.fields)) + b"\r\n" if head.fields else b""
     if chunked:
         framing = b"\r\nTransfer-Encoding: chunked\r\n"
     elif head.length is not None:
         framing = b"\r\nContent-Length: %d\r\n" % head.length
     else:
         framing = b"\r\n"
+    lines = head.lines
     return b"".join(
         (
-            status_line(head.status, head.reason),
+            _start(head.status, head.reason),
             lines,
-            b"" if head.dated else b"Date: " + date + b"\r\n",
+            b"" if b"\nDate: " in lines or has_date(lines) else b"Date: %b\r\n" % date,
             b"Via: 1.1 wmesh\r\nX-Request-Id: " if head.minor else b"Via: 1.0 wmesh\r\nX-Request-Id: ",
             request_id,
             framing,
@@ -137,17 +149,15 @@ def write_response(head: ResponseHead, chunked: bool, request_id: bytes, date: b
 
 def write_interim(head: ResponseHead) -> bytes:
     """An interim (1xx) head, passed on with its end-to-end fields (RFC 9110 section 15.2)."""
-    lines = b"".join(b"%b: %b\r\n" % field for field in head.fields)
-    return status_line(head.status, head.reason) + lines + b"\r\n"
+    return _start(head.status, head.reason) + head.lines + b"\r\n"
 
 
 def write_switch(head: ResponseHead, protocol: bytes, request_id: bytes) -> bytes:
     """The 101 head that opens a tunnel."""
-    lines = b"".join(b"%b: %b\r\n" % field for field in head.fields)
     return b"".join(
         (
-            status_line(101, head.reason),
-            lines,
+            _start(101, head.reason),
+            head.lines,
             b"Connection: Upgrade\r\nUpgrade: ",
             protocol,
             b"\r\nVia: 1.1 wmesh\r\nX-Request-Id: ",

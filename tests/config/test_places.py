@@ -1,0 +1,149 @@
+"""Addresses, routes, listeners, networks and the registry's URL."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.config.test_kinds import refusal
+from wmesh.config import places
+from wmesh.model import Address, RouteSpec, StaticInstance
+
+
+class InstanceTests(SynchronousTestCase):
+    def test_commas_lines_weights_and_ipv6(self) -> None:
+        """All spellings that the manual promises."""
+        self.assertEqual(
+            places.instances.read("10.0.0.1:80 weight=2, shop_1:80\n[::1]:80"),
+            (
+                StaticInstance(Address("10.0.0.1", 80), 2),
+                StaticInstance(Address("shop_1", 80)),
+                StaticInstance(Address("::1", 80)),
+            ),
+        )
+
+    def test_slips(self) -> None:
+        """Each slip is answered with the right spelling."""
+        for text, hint in {
+            "http://h:80": "without a scheme",
+            "h": "127.0.0.1:3000",
+            "::1:80": "[::1]:3000",
+            "h:0": "1 to 65535",
+            "h:80 weight=0": "1 to 1000",
+            "h:80 i:80": "a comma",
+            "300.1.1.1:80": "not a host",
+            "h:80, h:80": "listed twice",
+            "h:80 weight=2, h:80": "listed twice",
+        }.items():
+            self.assertIn(hint, refusal(places.instances, text))
+
+
+class RouteTests(SynchronousTestCase):
+    def test_host_and_prefix(self) -> None:
+        """Hosts are compared in lower case; paths are not."""
+        self.assertEqual(
+            places.routes.read("/Shop/, Shop.Example/x\n/"),
+            (RouteSpec("", "/Shop/"), RouteSpec("shop.example", "/x"), RouteSpec("", "/")),
+        )
+
+    def test_slips(self) -> None:
+        """Each slip is answered with the right spelling."""
+        for text, hint in {
+            "http://h/": "without a scheme",
+            "shop": "/shop/",
+            "*.h/": "wildcard",
+            "h:80/": "port",
+            "/a b": "not a path",
+            "/a?b": "not a path",
+            "/a//b": "not a path",
+            "/a/../b": "not a path",
+            "/, /": "listed twice",
+        }.items():
+            self.assertIn(hint, refusal(places.routes, text))
+
+
+class ListenerTests(SynchronousTestCase):
+    def test_endpoints(self) -> None:
+        """What Twisted listens on passes, whatever stands behind the kind."""
+        text = "tcp:8000\nunix:/run/x.sock:mode=660\nsystemd:domain=INET:index=0\nssl:443:privateKey=k.pem\ntcp:port=0"
+        self.assertEqual(places.listeners.read(text), tuple(text.split("\n")))
+
+    def test_slips(self) -> None:
+        """Whoever writes only a port or an address is shown the endpoint."""
+        for text, hint in {
+            "8000": "write tcp:8000",
+            ":8000": "write tcp:8000",
+            "127.0.0.1:8000": "write tcp:8000:interface=127.0.0.1",
+            "tpc:8000": "did you mean tcp?",
+            "tcp:http": "0 to 65535",
+            "tcp:70000": "0 to 65535",
+            "tcp:": "0 to 65535",
+            "tcp:8000, tcp:8001": "one endpoint a line",
+            "http://x": "Twisted server endpoint",
+        }.items():
+            self.assertIn(hint, refusal(places.listeners, text))
+
+    def test_which_port_is_bound(self) -> None:
+        """However it is written, the port and interface are found; other endpoints bind none."""
+        self.assertEqual(places.bound_port("tcp:80:interface=\\:\\:1"), ("::1", "80"))
+        self.assertEqual(places.bound_port("tcp:interface=h:port=80"), ("h", "80"))
+        self.assertEqual(places.bound_port("ssl:443"), ("", "443"))
+        self.assertIsNone(places.bound_port("unix:/x"))
+        self.assertIsNone(places.bound_port(""))
+
+
+class NetworkTests(SynchronousTestCase):
+    def test_addresses_and_networks(self) -> None:
+        """An address is a network of one; what is shown can be written again."""
+        found = places.networks.read("127.0.0.1, 10.0.0.0/8\n::1")
+        self.assertEqual([str(network) for network in found], ["127.0.0.1/32", "10.0.0.0/8", "::1/128"])
+        self.assertEqual(places.networks.show(found), "127.0.0.1, 10.0.0.0/8, ::1")
+        self.assertIsInstance(found[0], ipaddress.IPv4Network)
+
+    def test_slips(self) -> None:
+        """An address with a mask it does not fit is answered with the network."""
+        self.assertIn("write 10.0.0.0/8", refusal(places.networks, "10.0.0.1/8"))
+        self.assertIn("not a network", refusal(places.networks, "localhost"))
+
+
+class HealthPathTests(SynchronousTestCase):
+    def test_paths(self) -> None:
+        """A path, with a query if need be, but not a URL."""
+        self.assertEqual(places.health_path.read("/health?full=1"), "/health?full=1")
+        self.assertIn("only the path", refusal(places.health_path, "http://h/health"))
+        self.assertIn("slash", refusal(places.health_path, "health"))
+
+
+class RegistryTests(SynchronousTestCase):
+    def test_kinds(self) -> None:
+        """The four kinds of registry."""
+        for text in ("embedded:", "memory:", "redis://h", "rediss://u:p%40@h:6380/3", "redis://[::1]:6379/0"):
+            self.assertEqual(places.registry.read(text), text)
+        self.assertEqual(places.registry.read("Memory"), "memory:")
+
+    def test_no_part_of_a_bad_url_is_shown(self) -> None:
+        """A password reaches no message, wherever the slip is."""
+        for text in (
+            "redis://:hunter2@ho st:6379/0",
+            "redis://:hun/ter2@h:1/0",
+            "redis://:#hunter2@h",
+            "redis://:hunter2@h:port",
+            "redis://:hunter2@h/zero",
+            "redis://:hunter2@[::1",
+            "redis://:hunter2@h?db=1",
+            "redis://:hunter2@h:0",
+            "rediss://:hunter2@℀",
+            "redis:hunter2@h",
+            "memory:hunter2",
+            "redis://hunter2:99999@/0",
+            "hunter2://@x",
+        ):
+            said = refusal(places.registry, text)
+            self.assertNotIn("ter2", said.removeprefix('"hunter2" is not a kind'))
+
+    def test_building(self) -> None:
+        """Passwords survive with all their signs."""
+        url = places.redis_url(True, "u", "p:/?#@%", "::1", 1, 2)
+        self.assertEqual(url, "rediss://u:p%3A%2F%3F%23%40%25@[::1]:1/2")
+        self.assertEqual(places.registry.read(url), url)

@@ -1,0 +1,65 @@
+"""The table of options agrees with the records that it fills, and with itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.config.texts import good
+from wmesh.balance import STRATEGIES
+from wmesh.config.schema import SECTIONS, Option, SectionKind, kind_of
+from wmesh.model import CheckSpec, ScalingSpec
+
+
+def every_option() -> Iterator[tuple[SectionKind, Option]]:
+    for kind in SECTIONS.values():
+        for option in kind.options.values():
+            yield kind, option
+
+
+class SchemaTests(SynchronousTestCase):
+    def test_every_field_has_an_option(self) -> None:
+        """Nothing in the records is out of the operator's reach, and no option fills a field that is not there."""
+        for kind in SECTIONS.values():
+            expected = set()
+            for field in dataclasses.fields(kind.defaults):  # type: ignore[arg-type]
+                inner = {"check": CheckSpec, "scaling": ScalingSpec}.get(field.name) if kind.name == "service" else None
+                expected |= (
+                    {f"{field.name}.{f.name}" for f in dataclasses.fields(inner)} if inner is not None else {field.name}
+                )
+            expected -= {"name"} if kind.name == "service" else set()
+            self.assertEqual({option.path for option in kind.options.values()}, expected)
+
+    def test_defaults_can_be_written(self) -> None:
+        """What the manual prints as the default is accepted, and means the default."""
+        for kind, option in every_option():
+            shown = kind.shown_default(option)
+            if shown and not option.default:
+                self.assertEqual(option.kind.read(shown), kind.default(option), option.name)
+
+    def test_examples_are_accepted(self) -> None:
+        """Whoever copies an example from the manual gets no problem."""
+        for _, option in every_option():
+            name, _, value = option.example.partition("=")
+            self.assertEqual(name.strip(), option.name)
+            option.kind.read("\n".join(line.strip() for line in value.strip().split("\n")))
+
+    def test_every_option_is_documented(self) -> None:
+        """No option without a sentence about it."""
+        for _, option in every_option():
+            self.assertTrue(option.text.endswith(".") and option.kind.syntax, option.name)
+
+    def test_the_known_strategies_are_those_there_are(self) -> None:
+        """A strategy that is added can be named at once."""
+        for name in STRATEGIES:
+            spec = good(f"[service:x]\ninstances = h:1\nload_balancing_strategy = {name}\n").config.services[0]
+            self.assertEqual(spec.strategy, name)
+
+    def test_kinds_of_sections(self) -> None:
+        """Only services have a name behind a colon."""
+        self.assertIs(kind_of("service:x"), SECTIONS["service"])
+        self.assertIs(kind_of("mesh"), SECTIONS["mesh"])
+        for name in ("service", "mesh:x", "other", ""):
+            self.assertIsNone(kind_of(name), name)

@@ -1,0 +1,87 @@
+"""`wmesh check CONFIG`: is this configuration good, and what does it amount to?
+
+Strategy: problems go to standard error, one a line, in the form that editors follow (file:line: …), and make the exit
+status 1. A good file is summed up on standard output: an operator should see at a glance whether the mesh that was
+meant is the mesh that was written. Nothing is started, connected to, or written, and no Twisted is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from wmesh.config import Loaded, load
+from wmesh.errors import ConfigError
+from wmesh.model import MeshConfig, ServiceSpec
+
+
+def add(commands: Any) -> None:
+    """Describe the arguments."""
+    parser = commands.add_parser(
+        "check",
+        help="check a configuration file",
+        description="Check a configuration file, with the environment variables that override it. Starts nothing."
+        " Exit status: 0 good, 1 with problems, 2 called wrongly.",
+    )
+    parser.add_argument("config", metavar="CONFIG", help="the file, for example etc/mesh.ini")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the problems, or the summary."""
+    try:
+        loaded = load(arguments.config, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    for line in summary(arguments.config, loaded):
+        print(line)
+    return 0
+
+
+def summary(source: str, loaded: Loaded) -> Iterator[str]:
+    """A good configuration in a few lines: services with their routes, listeners, what the environment set, notes."""
+    config = loaded.config
+    yield f"{source}: good"
+    yield f"registry   {_registry(config)}"
+    yield f"listeners  {', '.join(config.gateway.listen)}"
+    yield f"admin      {_admin(config)}"
+    if config.services:
+        yield f"services   {len(config.services)}"
+        name_width = max(len(spec.name) for spec in config.services)
+        source_width = max(len(_instances(spec)) for spec in config.services)
+        strategy_width = max(len(spec.strategy) for spec in config.services)
+        for spec in config.services:
+            routes = ", ".join(map(str, spec.routes)) or "no route"
+            columns = f"{spec.strategy:{strategy_width}}  {_instances(spec):{source_width}}  {routes}"
+            yield f"  {spec.name:{name_width}}  {columns}"
+    for variable in sorted({origin.variable for origin in loaded.origins.values() if origin.variable}):
+        yield f"override: {variable} in the environment"
+    for note in config.notes:
+        yield f"note: {note}"
+
+
+def _registry(config: MeshConfig) -> str:
+    """The URL without user and password."""
+    scheme, slashes, rest = config.registry.url.partition("//")
+    return scheme + slashes + rest.rpartition("@")[2]
+
+
+def _admin(config: MeshConfig) -> str:
+    if not config.gateway.admin_listen:
+        return "off"
+    routes = ", ".join(map(str, config.gateway.admin_routes))
+    return f"{config.gateway.admin_listen}{f', and on the listeners at {routes}' if routes else ''}"
+
+
+def _instances(spec: ServiceSpec) -> str:
+    if spec.instances:
+        return f"{len(spec.instances)} fixed"
+    if not spec.command:
+        return "from the registry"
+    low, high = spec.scaling.min_instances, spec.scaling.max_instances
+    return f"{low} to {high} launched" if low < high else f"{low} launched"

@@ -1,0 +1,554 @@
+"""Every option there is, in one table that the parser, the messages and the manual share.
+
+Strategy: an option is a record: where it stands, what kind of value it takes, which field of which record of
+`wmesh.model` it fills, and the words of its manual entry. The default is not here: it is the field's own, so that it is
+written once. To add an option, add the field to its record and a row here; parsing, `wmesh check`, near-miss hints and
+`docs/configuration.rst` follow (run `python -m wmesh.config.manual > docs/configuration.rst`). Rules between several
+options do not belong here: see `wmesh.config.checks`.
+
+Longer than most files because it is the manual's text as well.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wmesh.balance import STRATEGIES
+from wmesh.config import kinds, places
+from wmesh.config.kinds import Kind
+from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
+
+LOG_LEVELS = ("debug", "info", "warn", "error")
+PROTOCOLS = ("http", "websocket")
+RESERVED = "wmesh-admin"
+SERVICE_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. `field` is the path of the record's field it fills ("check.interval"); empty: the option's name.
+
+    `default` is what the manual prints where the field's default is not the whole truth. `inert` says what this version
+    does not do although the option is accepted; it becomes a note of the configuration and of the manual.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    example: str
+    field: str = ""
+    default: str = ""
+    notes: tuple[str, ...] = ()
+    inert: str = ""
+
+    @property
+    def path(self) -> str:
+        return self.field or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class SectionKind:
+    """One kind of section. `defaults` is the record that the options fill, as it is when none is given."""
+
+    name: str
+    header: str
+    text: str
+    defaults: object
+    options: Mapping[str, Option]
+
+    def default(self, option: Option) -> Any:
+        return operator.attrgetter(option.path)(self.defaults)
+
+    def shown_default(self, option: Option) -> str:
+        """The default as it would be written in a file; empty where there is nothing to write."""
+        value = self.default(option)
+        return option.default or ("" if value is None else option.kind.show(value))
+
+
+def _section(name: str, header: str, text: str, defaults: object, *options: Option) -> SectionKind:
+    return SectionKind(name, header, text, defaults, {option.name: option for option in options})
+
+
+MESH = _section(
+    "mesh",
+    "[mesh]",
+    "What holds for the gateway process as a whole.",
+    MeshSpec(),
+    Option(
+        "name",
+        kinds.word("NAME", r"[A-Za-z0-9](?:[A-Za-z0-9._\-]{0,62}[A-Za-z0-9])?", "use letters, digits and . _ -"),
+        "What this mesh is called, in status pages, in logs and in the Via header of what it relays.",
+        "name = groceries",
+    ),
+    Option(
+        "log_level",
+        kinds.choice(LOG_LEVELS, "log level", {"warning": "warn"}),
+        "The least important messages that are still logged.",
+        "log_level = debug",
+        notes=("debug tells of each registry event, check and balancing decision; it is not for every day.",),
+    ),
+    Option(
+        "state_dir",
+        kinds.path(),
+        "The directory for sockets and for notes about the children that were started, so that a new start after a"
+        " crash finds and clears what is left. Made if it is missing.",
+        "state_dir = /var/lib/wmesh",
+        notes=(
+            "A relative path starts at the working directory of the gateway.",
+            "Two gateways must not share one directory. Keep the path short: a Unix socket's path ends at 108 bytes.",
+        ),
+    ),
+)
+
+GATEWAY = _section(
+    "gateway",
+    "[gateway]",
+    "The clients' side: where the gateway listens, whom it believes, and what it allows a client. The section may be"
+    " left out.",
+    GatewaySpec(),
+    Option(
+        "listen",
+        places.listeners,
+        "Where clients connect: Twisted server endpoint strings, one a line.",
+        "listen =\n    tcp:8000\n    unix:/run/wmesh/public.sock:mode=660\n    systemd:domain=INET:index=0",
+        notes=("``tcp:8000`` listens on all IPv4 addresses, ``tcp:8000:interface=127.0.0.1`` on one.",),
+    ),
+    Option(
+        "admin_listen",
+        places.listener,
+        "Where the admin side listens: health, status, statistics and scaling. Empty: there is no admin side.",
+        "admin_listen = unix:/run/wmesh/admin.sock:mode=600",
+        notes=("Whoever reaches this address can stop instances: keep it on loopback or on a Unix socket.",),
+    ),
+    Option(
+        "admin_routes",
+        places.routes,
+        "Which paths of the public listeners lead to the admin side. Empty: none, it is reached at admin_listen only.",
+        "admin_routes = /health, ops.example.com/",
+        notes=("Where a service has exactly the same route, the configuration is refused.",),
+    ),
+    Option(
+        "drain_timeout",
+        kinds.duration(0, HOUR),
+        "How long a stopping gateway waits for running requests to finish before it ends them.",
+        "drain_timeout = 30s",
+    ),
+    Option(
+        "trusted_proxies",
+        places.networks,
+        "Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded headers are believed. From anybody"
+        " else they are replaced.",
+        "trusted_proxies = 127.0.0.1, 10.0.0.0/8",
+        notes=("Name only proxies of your own: whoever is trusted here can claim any client address.",),
+    ),
+    Option(
+        "header_timeout",
+        kinds.duration(0.01, HOUR),
+        "The time from the first byte of a request to the end of its head. A slower client is answered 408.",
+        "header_timeout = 5s",
+    ),
+    Option(
+        "body_timeout",
+        kinds.duration(0.01, HOUR),
+        "The longest silence inside a request's body. A client that is silent for longer is answered 408.",
+        "body_timeout = 2m",
+        notes=("Time in which the gateway itself does not read, because the instance is slow, does not count.",),
+    ),
+    Option(
+        "idle_timeout",
+        kinds.duration(0.01, DAY),
+        "How long a client's connection may rest between two requests before it is closed.",
+        "idle_timeout = 30s",
+        notes=("Make it longer than the keep-alive time of a load balancer in front, or it meets closed connections.",),
+    ),
+    Option(
+        "max_head_size",
+        kinds.size(1024, 1024**2),
+        "The largest head of a request: request line and header fields together. A larger one is answered 431.",
+        "max_head_size = 16KiB",
+    ),
+    Option(
+        "max_header_fields",
+        kinds.whole(1, 10000),
+        "The most header fields a request may have. More are answered 431.",
+        "max_header_fields = 64",
+    ),
+    Option(
+        "max_target_length",
+        kinds.size(64, 1024**2),
+        "The longest request target (path and query). A longer one is answered 414.",
+        "max_target_length = 4KiB",
+    ),
+)
+
+REGISTRY = _section(
+    "registry",
+    "[registry]",
+    "Where the mesh learns which instances exist. An instance holds a lease that it renews by heartbeats; when the"
+    " lease runs out, it is gone.",
+    RegistrySpec(),
+    Option(
+        "url",
+        places.registry,
+        "Which store keeps the leases. ``memory:`` keeps them inside the gateway, for instances that are listed in this"
+        " file or started by this gateway. ``embedded:`` starts a registry as a child of the gateway. ``redis://`` and"
+        " ``rediss://`` (with TLS) use a Redis or Valkey server, which several gateways may share.",
+        "url = rediss://gateway:s3cret@redis.internal:6380/0",
+        notes=(
+            "In user and password, write ``: / ? # @ %`` as ``%3A %2F %3F %23 %40 %25``. Messages never show them.",
+            "``embedded:`` needs the extra ``wmesh[embedded]``.",
+            "The REDIS_* environment variables replace parts of it.",
+        ),
+    ),
+    Option(
+        "namespace",
+        kinds.word("NAME", r"[A-Za-z0-9._:\-]{1,64}", "use up to 64 letters, digits and . _ : -"),
+        "What the names of all keys begin with, so that several meshes can share one store.",
+        "namespace = staging",
+    ),
+    Option(
+        "lease",
+        kinds.duration(1, HOUR),
+        "How long a registration lasts without a heartbeat.",
+        "lease = 30s",
+        notes=("A crashed instance that is not checked takes traffic for up to this long.",),
+    ),
+    Option(
+        "heartbeat",
+        kinds.duration(0.1, HOUR),
+        "How often leases are renewed. Must be shorter than the lease; a third of it survives two lost heartbeats.",
+        "heartbeat = 10s",
+    ),
+    Option(
+        "discovery_interval",
+        kinds.duration(1, DAY),
+        "How often the whole registry is read again. Changes arrive at once; this is the net below them.",
+        "discovery_interval = 1m",
+    ),
+)
+
+SERVICE = _section(
+    "service",
+    "[service:NAME]",
+    "One service. NAME is what it is called everywhere: lower-case letters, digits and '-', at most 63 characters;"
+    f" {RESERVED} is taken. Its instances come from one of three places: ``command`` (the mesh starts them),"
+    " ``instances`` (they run already, at fixed addresses), or the registry alone (they register themselves).",
+    ServiceSpec(name="NAME"),
+    Option(
+        "version",
+        kinds.word("VERSION", r"[A-Za-z0-9._+\-]{1,64}", "use letters, digits and . _ + -"),
+        "The version that instances of this mesh are registered with. For people; nothing is compared.",
+        "version = 2.4.1",
+    ),
+    Option(
+        "host",
+        places.host,
+        "The address that launched instances listen at, {host} in the command.",
+        "host = 127.0.0.1",
+    ),
+    Option(
+        "port",
+        places.port,
+        "The port of the first launched instance, {port} in the command. Further instances get free ports.",
+        "port = 3007",
+        default="none; needed with command",
+    ),
+    Option(
+        "protocol",
+        kinds.choice(PROTOCOLS, "protocol"),
+        "What the instances speak. websocket services answer plain HTTP requests as well (their health check is one).",
+        "protocol = websocket",
+    ),
+    Option(
+        "health_endpoint",
+        places.health_path,
+        "The path that health checks ask for. Unset: a check only opens a TCP connection.",
+        "health_endpoint = /health",
+        field="check.path",
+        default="none",
+    ),
+    Option(
+        "capacity",
+        kinds.whole(1, 1_000_000, "requests"),
+        "How many requests at once one instance is meant to bear. Scaling measures load against it.",
+        "capacity = 150",
+    ),
+    Option(
+        "weight",
+        kinds.whole(1, 1000),
+        "The share of traffic of each instance, against others of the service that state another weight. Weighted"
+        " strategies read it.",
+        "weight = 2",
+    ),
+    Option(
+        "tags",
+        kinds.words("TAG, …", r"[A-Za-z0-9._:/=+\-]{1,64}", "use letters, digits and . _ : / = + -, commas between"),
+        "Free labels, shown in status pages and registered with each instance.",
+        "tags = groceries, prices",
+    ),
+    Option(
+        "load_balancing_strategy",
+        kinds.choice(tuple(STRATEGIES), "strategy"),
+        "How an instance is chosen for a request.",
+        "load_balancing_strategy = least_connections",
+        field="strategy",
+        notes=("DEFAULT_LOAD_BALANCING_STRATEGY changes the default for services that name none.",),
+    ),
+    Option(
+        "sticky_sessions",
+        kinds.switch(),
+        "Whether a client stays with the instance that it was first given.",
+        "sticky_sessions = yes",
+        inert="this version has no stickiness; every request is balanced afresh",
+    ),
+    Option(
+        "circuit_breaker_enabled",
+        kinds.switch(),
+        "Whether an instance that keeps failing requests is left alone for a while.",
+        "circuit_breaker_enabled = no",
+        inert="this version has no circuit breakers; health checks alone take instances out",
+    ),
+    Option(
+        "proxy_enabled",
+        kinds.switch(),
+        "Whether clients reach the service through the gateway. no: it has no routes, but is launched and checked.",
+        "proxy_enabled = no",
+    ),
+    Option(
+        "proxy_caching_enabled",
+        kinds.switch(),
+        "Whether answers that allow it are kept and served again.",
+        "proxy_caching_enabled = yes",
+        inert="this version has no cache; answers pass through uncached",
+    ),
+    Option(
+        "proxy_cache_ttl",
+        kinds.duration(0, 365 * DAY),
+        "How long an answer is kept that does not say so itself.",
+        "proxy_cache_ttl = 300",
+    ),
+    Option(
+        "min_instances",
+        kinds.whole(0, 1000, "instances"),
+        "How many instances the mesh starts, and the fewest it may be scaled to.",
+        "min_instances = 1",
+        field="scaling.min_instances",
+        notes=("Counts only where there is a command.",),
+    ),
+    Option(
+        "max_instances",
+        kinds.whole(1, 1000, "instances"),
+        "The most instances it may be scaled to.",
+        "max_instances = 3",
+        field="scaling.max_instances",
+        default="1, or min_instances where that is more",
+    ),
+    Option(
+        "auto_scale",
+        kinds.switch(),
+        "Whether the mesh itself changes the number of instances with the load.",
+        "auto_scale = yes",
+        field="scaling.auto_scale",
+        inert="this version does not scale by itself, whatever the thresholds are; scale through the admin side",
+    ),
+    Option(
+        "cpu_threshold",
+        kinds.percent(6400),
+        "The CPU use of an instance above which another one is started.",
+        "cpu_threshold = 70",
+        field="scaling.cpu_threshold",
+        notes=("100 is one core.",),
+    ),
+    Option(
+        "memory_threshold",
+        kinds.percent(100),
+        "The memory use of an instance above which another one is started.",
+        "memory_threshold = 80",
+        field="scaling.memory_threshold",
+    ),
+    Option(
+        "dependencies",
+        kinds.words("NAME, …", SERVICE_NAME, "write names of services of this file"),
+        "Services that must be healthy before this one is started. They are stopped after it.",
+        "dependencies = walmart-api-server",
+        notes=("A cycle is refused, and printed as a path.",),
+    ),
+    Option(
+        "deployment_priority",
+        kinds.whole(0, 1_000_000),
+        "Who comes first among services that dependencies leave free: the lower number.",
+        "deployment_priority = 3",
+        notes=("Dependencies win where the two disagree.",),
+    ),
+    Option(
+        "command",
+        kinds.command(),
+        "How an instance is launched: a program and its arguments, split as a shell does, but run without a shell."
+        " Filled in are {host} and {port} (where it must listen), {id} (its name in the registry), {name} (its service)"
+        " and {python} (the interpreter that runs the gateway).",
+        "command = {python} examples/grocery/pricing.py --host {host} --port {port}",
+        default="none: the mesh launches nothing",
+        notes=(
+            "Needs port. Excludes instances.",
+            "Relative paths start at the working directory of the gateway. Write {{ and }} for real braces.",
+        ),
+    ),
+    Option(
+        "instances",
+        places.instances,
+        "Fixed addresses of instances that the mesh neither starts nor stops.",
+        "instances =\n    10.0.0.5:3007 weight=2\n    10.0.0.6:3007\n    [2001:db8::7]:3007",
+        default="none",
+        notes=("Excludes command.", "An entry without weight has the weight of the service."),
+    ),
+    Option(
+        "routes",
+        places.routes,
+        "Which requests go to the service: those whose path begins with PREFIX and, where a HOST is given, whose Host"
+        " header names it. The longest prefix wins; a host wins over none.",
+        "routes = shop.example.com/, /shop/",
+        default="/NAME/",
+        notes=(
+            "A prefix that ends with a slash also takes the path without it: ``/shop/`` takes ``/shop``.",
+            "Two services cannot have the same route. Empty: the service has no route.",
+        ),
+    ),
+    Option(
+        "strip_prefix",
+        kinds.switch(),
+        "Whether the prefix of the route is taken off the path that the instance sees.",
+        "strip_prefix = no",
+        notes=("With yes, ``/walmart-pricing/api/price/1`` reaches the instance as ``/api/price/1``.",),
+    ),
+    Option(
+        "health_check_enabled",
+        kinds.switch(),
+        "Whether instances are checked. no: an instance is eligible as long as it is listed or holds a lease.",
+        "health_check_enabled = no",
+        field="check.enabled",
+    ),
+    Option(
+        "health_check_interval",
+        kinds.duration(0.05, HOUR),
+        "The time between two checks of an instance whose state is settled.",
+        "health_check_interval = 15s",
+        field="check.interval",
+    ),
+    Option(
+        "health_check_fast_interval",
+        kinds.duration(0.05, HOUR),
+        "The time between two checks of an instance that is new, or on its way to another state.",
+        "health_check_fast_interval = 500ms",
+        field="check.fast_interval",
+        default="1s, or health_check_interval where that is shorter",
+    ),
+    Option(
+        "health_check_timeout",
+        kinds.duration(0.01, HOUR),
+        "How long one check may take in all.",
+        "health_check_timeout = 5s",
+        field="check.timeout",
+    ),
+    Option(
+        "health_check_retries",
+        kinds.whole(1, 100, "checks"),
+        "How many checks must fail in a row until a healthy instance takes no more requests.",
+        "health_check_retries = 3",
+        field="check.fall",
+    ),
+    Option(
+        "health_check_rise",
+        kinds.whole(1, 100, "checks"),
+        "How many checks must succeed in a row until an unhealthy instance takes requests again.",
+        "health_check_rise = 2",
+        field="check.rise",
+        notes=("The very first good check of a new instance is enough.",),
+    ),
+    Option(
+        "health_check_expected_status",
+        kinds.statuses(),
+        "Which statuses of the answer count as healthy.",
+        "health_check_expected_status = 200, 204, 300-399",
+        field="check.expected_status",
+        notes=("Needs health_endpoint.",),
+    ),
+    Option(
+        "health_check_expected_body",
+        kinds.expression(),
+        "A regular expression that must be found in the first 64 KiB of the answer.",
+        'health_check_expected_body = "status": *"healthy"',
+        field="check.expected_body",
+        default="none: the body is not read",
+        notes=("Needs health_endpoint.",),
+    ),
+    Option(
+        "max_connections",
+        kinds.whole(0, 1_000_000, "requests", zero="no bound"),
+        "The most requests in flight to all instances together.",
+        "max_connections = 100",
+        notes=("MAX_CONNECTIONS_PER_SERVICE sets it for every service.",),
+    ),
+    Option(
+        "instance_max_connections",
+        kinds.whole(0, 1_000_000, "requests", zero="no bound"),
+        "The most requests in flight to one instance.",
+        "instance_max_connections = 50",
+    ),
+    Option(
+        "keepalive_connections",
+        kinds.whole(0, 100_000, "connections", zero="none is kept"),
+        "How many idle connections to one instance are kept for later requests.",
+        "keepalive_connections = 32",
+    ),
+    Option(
+        "keepalive_timeout",
+        kinds.duration(0, DAY),
+        "How long an idle connection to an instance is kept.",
+        "keepalive_timeout = 50s",
+        notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
+    ),
+    Option(
+        "timeout_connect",
+        kinds.duration(0.01, HOUR),
+        "How long connecting to an instance may take.",
+        "timeout_connect = 500ms",
+    ),
+    Option(
+        "timeout_first_byte",
+        kinds.duration(0.01, DAY),
+        "How long an instance may take from the end of the request to the first byte of its answer.",
+        "timeout_first_byte = 1m",
+    ),
+    Option(
+        "timeout_idle",
+        kinds.duration(0.01, DAY),
+        "The longest silence of an instance inside an answer, and of both sides of a WebSocket tunnel.",
+        "timeout_idle = 5m",
+    ),
+    Option(
+        "start_timeout",
+        kinds.duration(0.1, HOUR),
+        "How long a launched instance may take to become healthy before its start counts as failed.",
+        "start_timeout = 1m",
+    ),
+    Option(
+        "stop_timeout",
+        kinds.duration(0, HOUR),
+        "How long a launched instance may take to end after SIGTERM before it is killed.",
+        "stop_timeout = 30s",
+    ),
+)
+
+SECTIONS: Mapping[str, SectionKind] = {kind.name: kind for kind in (MESH, GATEWAY, REGISTRY, SERVICE)}
+
+
+def kind_of(section: str) -> SectionKind | None:
+    """The kind of a section by its full name ("gateway", "service:shop")."""
+    kind, colon, _ = section.partition(":")
+    return SECTIONS.get(kind) if (kind == SERVICE.name) == bool(colon) else None

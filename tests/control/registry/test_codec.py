@@ -1,0 +1,198 @@
+"""The codec: what is right comes back as it was, what is wrong is refused by name, and nothing else can happen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.control.registry.scene import a_record
+from wmesh.control.registry.codec import (
+    MAX_RECORD,
+    decode_load,
+    decode_record,
+    encode_load,
+    encode_record,
+)
+from wmesh.errors import RecordError
+from wmesh.model import Address, InstanceRecord, LoadSample
+
+_text = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20)
+_word = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+_host = st.one_of(
+    st.ip_addresses().filter(lambda ip: not ip.is_unspecified and not ip.is_multicast).map(str),
+    st.from_regex(r"([a-z][a-z0-9]{0,8}\.){0,3}[a-z]{1,8}", fullmatch=True),
+)
+_records = st.builds(
+    InstanceRecord,
+    service=_word,
+    id=_word,
+    address=st.builds(Address, _host, st.integers(1, 65535)),
+    version=_text,
+    weight=st.integers(1, 1000),
+    tags=st.lists(_text.filter(bool), max_size=5).map(tuple),
+    metadata=st.dictionaries(_text.filter(bool), _text, max_size=5).map(lambda found: tuple(sorted(found.items()))),
+    incarnation=_text,
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+RIGHT: dict[str, Any] = json.loads(encode_record(a_record()))
+
+
+def with_field(name: str, value: Any) -> bytes:
+    return json.dumps({**RIGHT, name: value}).encode()
+
+
+class RoundTripTests(SynchronousTestCase):
+    """Encoding and decoding."""
+
+    @given(_records)
+    @settings(max_examples=200, deadline=None)
+    def test_there_and_back(self, record: InstanceRecord) -> None:
+        """Every right record survives the way into the store and out of it."""
+        self.assertEqual(decode_record(encode_record(record)), record)
+
+    @given(_records)
+    @settings(max_examples=50, deadline=None)
+    def test_canonical(self, record: InstanceRecord) -> None:
+        """Equal records are equal bytes, whatever order their metadata came in."""
+        turned = replace(record, metadata=tuple(reversed(record.metadata)), origin="launched")
+        self.assertEqual(encode_record(turned), encode_record(record))
+
+    def test_origin_does_not_travel(self) -> None:
+        """Whoever put a record there, a reader sees that it comes from the registry."""
+        self.assertEqual(decode_record(encode_record(a_record(origin="launched"))).origin, "registry")
+
+    def test_defaults(self) -> None:
+        """The shortest right record."""
+        data = b'{"v":1,"service":"a","id":"b","host":"::1","port":1}'
+        self.assertEqual(decode_record(data), InstanceRecord("a", "b", Address("::1", 1)))
+
+
+class RefusalTests(SynchronousTestCase):
+    """What is wrong is refused with the name of the field."""
+
+    def refused(self, data: bytes, *words: str) -> None:
+        message = str(self.assertRaises(RecordError, decode_record, data))
+        for word in (*words, "should be"):
+            self.assertIn(word, message)
+        self.assertTrue(message.isprintable(), message)
+        self.assertLess(len(message), 300)
+
+    def test_fields(self) -> None:
+        """Each field, with the lies that were seen in the wild and some more."""
+        long = "x" * 2000
+        lies: dict[str, list[Any]] = {
+            "v": [0, 2, "1", 1.0, True, None],
+            "service": ["", "a/b", "a b", "a\n", "\x00", long, 7, None, "é", "-a", "a\n"],
+            "id": ["", "a/b", "a b", "a\r\n", long, 7, None, "<b>"],
+            "host": [
+                "",
+                "a b",
+                "http://x",
+                "x:80",
+                "x/y",
+                "1.2.3",
+                "1.2.3.999",
+                "0.0.0.0",
+                "::",
+                "224.0.0.1",
+                "fe80::1%eth0",
+                "a..b",
+                "-a",
+                "x\n",
+                long,
+                7,
+                None,
+                "münchen",
+            ],
+            "port": [0, -1, 99999, 65536, "80", 80.0, True, None, 10**30],
+            "version": [7, None, "a\n", "\x1b[31m", "\ud800", "\u202e", long],
+            "weight": [0, -1, 1001, 1.5, "1", True, None],
+            "tags": ["a", {}, [""], [7], ["a\n"], [long], ["x"] * 65, None],
+            "metadata": [[], "a", {"": "x"}, {"a": 7}, {"a": "b\n"}, {"a": long}, {"a\n": "b"}, None],
+            "incarnation": [7, None, "a\n", long],
+        }
+        for name, values in lies.items():
+            for value in values:
+                self.refused(with_field(name, value), name)
+
+    def test_missing(self) -> None:
+        """What must be there is named when it is not."""
+        for name in ("v", "service", "id", "host", "port"):
+            value = {key: value for key, value in RIGHT.items() if key != name}
+            self.refused(json.dumps(value).encode(), name, "missing")
+
+    def test_misspelt(self) -> None:
+        """An unknown field is refused, with the names that are known."""
+        self.refused(with_field("wieght", 3), "wieght", "weight")
+
+    def test_not_json(self) -> None:
+        """Bytes, half-written text, other values, NaN, a name twice, and depth without end."""
+        cut = encode_record(a_record())[:-5]
+        twice = b'{"v":1,"v":1,"service":"a","id":"b","host":"c","port":1}'
+        for data in (b"", b"\xff\xfe", cut, twice, b"[" * 16000, b'{"v":NaN}', b"1" * 10000):
+            self.refused(data)
+        for data in (b"[]", b"null", b"7", b'"x"'):
+            self.refused(data, "object")
+
+    def test_size(self) -> None:
+        """A flood is refused before it is read, in both directions."""
+        self.refused(b'{"v":1,"x":"' + b"x" * 5_000_000 + b'"}', str(MAX_RECORD))
+        metadata = tuple((f"k{number}", "é" * 1000) for number in range(10))
+        error = self.assertRaises(RecordError, encode_record, a_record(metadata=metadata))
+        self.assertIn("metadata included", str(error))
+
+    def test_encoding_refuses_too(self) -> None:
+        """Nobody writes what others would refuse to read."""
+        for bad in (
+            a_record(weight=0),
+            a_record(address=Address("0.0.0.0", 80)),
+            a_record(address=Address("x", 99999)),
+            a_record(metadata=(("a", "1"), ("a", "2"))),
+            a_record(tags=("a\n",)),
+        ):
+            self.assertRaises(RecordError, encode_record, bad)
+
+    @given(st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).encode()))
+    @settings(max_examples=300, deadline=None)
+    def test_anything(self, data: bytes) -> None:
+        """Whatever stands in the store, the answer is a record or a RecordError."""
+        with contextlib.suppress(RecordError):
+            decode_record(data)
+
+    @given(st.sampled_from(sorted(RIGHT)), _json)
+    @settings(max_examples=300, deadline=None)
+    def test_any_value(self, name: str, value: Any) -> None:
+        """A record that is believed can be written again, so every rule holds both ways."""
+        try:
+            record = decode_record(with_field(name, value))
+        except RecordError:
+            return
+        self.assertEqual(decode_record(encode_record(record)), record)
+
+
+class LoadTests(SynchronousTestCase):
+    """Load samples."""
+
+    def test_there_and_back(self) -> None:
+        """What is known comes back; what is not stays unknown; nothing known is nothing at all."""
+        for sample in (LoadSample(1.5, 7), LoadSample(cpu=0.0), LoadSample(memory=0)):
+            self.assertEqual(decode_load(encode_load(sample)), sample)
+        self.assertEqual(encode_load(LoadSample()), b"")
+        self.assertEqual(encode_load(LoadSample(cpu=float("nan"))), b"")
+
+    def test_lies(self) -> None:
+        """A sample that cannot be is refused; fields of later versions are passed over."""
+        for data in (b"", b"[]", b'{"cpu":-1}', b'{"cpu":"1"}', b'{"memory":1.5}', b'{"memory":-1}', b'{"cpu":true}'):
+            self.assertRaises(RecordError, decode_load, data)
+        self.assertEqual(decode_load(b'{"cpu":1,"disk":3}'), LoadSample(cpu=1.0))

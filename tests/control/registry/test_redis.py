@@ -1,0 +1,340 @@
+"""RedisRegistry against a real server: the contract, and everything that a server can do to us."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import TestCase
+
+from tests.control.registry.contract import RegistryContract
+from tests.control.registry.scene import Recorder, Server, a_record, until
+from wmesh.control.registry import scripts
+from wmesh.control.registry.codec import encode_record
+from wmesh.control.registry.redis import RedisRegistry
+from wmesh.control.registry.target import Target, parse_target
+from wmesh.errors import RegistryError
+from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
+from wmesh.model import LoadSample, RegistrySpec
+
+KEYS = [key.decode() for key in scripts.keys("test")]
+RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
+
+
+class RedisCase(TestCase):
+    """A server, and clients of it that the test's end stops."""
+
+    flags: tuple[str, ...] = ()
+
+    async def setUp(self) -> None:
+        self.server = Server(*self.flags)
+        self.addCleanup(lambda: self.server.remove())
+        await self.server.start()
+
+    def registry(self, *, lease: float = 30.0, discovery: float = 30.0, target: Target | None = None, **more: Any):
+        from twisted.internet import reactor
+
+        spec = RegistrySpec(namespace="test", lease=lease, heartbeat=0.1, discovery_interval=discovery)
+        options = {"timeout": 2.0, "retry_max": 0.1, **more}
+        registry = RedisRegistry(target or parse_target(self.server.url), spec, reactor, **options)
+        self.addCleanup(registry.stop)
+        return registry
+
+    async def begun(self, **options: Any) -> tuple[RedisRegistry, Recorder]:
+        registry, told = self.registry(**options), Recorder()
+        await registry.start(told)
+        return registry, told
+
+
+class RedisContractTests(RegistryContract, RedisCase):
+    """The contract, with real time."""
+
+    async def client(self, lease: float) -> RedisRegistry:
+        return self.registry(lease=lease)
+
+    async def elapse(self, seconds: float) -> None:
+        from twisted.internet import reactor
+
+        await deferLater(reactor, seconds)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        await until(condition)
+
+
+class StoreTests(RedisCase):
+    """What stands in the server."""
+
+    async def test_heartbeats_wake_nobody(self) -> None:
+        """Renewing adds nothing to the stream and makes no version."""
+        one, _ = await self.begun()
+        await one.register(a_record())
+        before = await self.server.ask("XLEN", CHANGES), await self.server.ask("GET", VERSION)
+        for number in range(5):
+            await one.renew({("pricing", "pricing-1"): LoadSample(cpu=float(number))})
+        self.assertEqual((await self.server.ask("XLEN", CHANGES), await self.server.ask("GET", VERSION)), before)
+        self.assertEqual(await self.server.ask("HGET", LOADS, "pricing/pricing-1"), b'{"cpu":4.0}')
+
+    async def test_nothing_left_behind(self) -> None:
+        """Expired and deregistered instances leave no record, lease or load."""
+        one, told = await self.begun(lease=0.2)
+        await one.register(a_record())
+        await one.register(a_record("pricing-2"))
+        await one.renew({("pricing", "pricing-1"): LoadSample(1.0, 1), ("pricing", "pricing-2"): LoadSample(1.0, 1)})
+        await one.deregister("pricing", "pricing-2")
+        await until(lambda: told.of(InstanceRemoved) and not told.known)
+        self.assertEqual(await self.server.ask("EXISTS", RECORDS, LEASES, LOADS), 0)
+
+    async def test_many_sweepers_evict_once(self) -> None:
+        """Any number of gateways clean up, and each eviction is told once."""
+        gateways = [await self.begun(lease=0.3) for _ in range(4)]
+        await gateways[0][0].register(a_record())
+        for _, told in gateways:
+            await until(lambda told=told: told.of(InstanceRemoved))
+        self.assertEqual(sum(registry.evicted for registry, _ in gateways), 1)
+        for _, told in gateways:
+            self.assertEqual(told.events[-1], InstanceRemoved("pricing", "pricing-1", "lease expired"))
+
+    async def test_late_sweep_is_void(self) -> None:
+        """A sweep that the server reads too late (it was stopped meanwhile) evicts nobody."""
+        one, _ = await self.begun(lease=30.0)
+        await one.register(a_record())
+        await one.stop()
+        await self.server.ask("ZADD", LEASES, 1, "pricing/pricing-1")
+        now = int((await self.server.ask("TIME"))[0]) * 1000
+        text, count = scripts.EXPIRE.text, len(KEYS)
+        late = await self.server.ask("EVAL", text, count, *KEYS, 1000, 100, now - 5000)
+        self.assertEqual(late[1], 0)
+        right = await self.server.ask("EVAL", text, count, *KEYS, 1000, 100, now + 5000)
+        self.assertEqual(right[1], 1)
+
+    async def test_written_by_hand(self) -> None:
+        """A record put in without our scripts is taken in, gets a lease, and goes when that ends."""
+        _, told = await self.begun(lease=0.5)
+        await self.server.ask("HSET", RECORDS, "pricing/pricing-1", encode_record(a_record()))
+        await until(lambda: told.known)
+        self.assertEqual(told.events[-1], InstanceAdded(a_record()))
+        await until(lambda: not told.known)
+        self.assertEqual(await self.server.ask("EXISTS", RECORDS, LEASES), 0)
+
+    async def test_bad_records_are_passed_over(self) -> None:
+        """Garbage, lies and floods are skipped with one warning each and never stop the others."""
+        liar, flood = encode_record(a_record("other")), b"x" * 20000
+        bad = {"pricing/bad": b"{", "pricing/liar": liar, "pricing/flood": flood, "no-service": b"{}"}
+        for member, data in bad.items():
+            await self.server.ask("HSET", RECORDS, member, data)
+        with capturedLogs() as logged:
+            one, told = await self.begun(discovery=0.2)
+            await one.register(a_record())
+            await until(lambda: told.known)
+            await self.server.ask("DEL", CHANGES, VERSION)
+            await until(lambda: len(told.of(InstancesReset)) > 1)
+        warned = [event["member"] for event in logged if "passed over" in str(event.get("log_format"))]
+        self.assertEqual(sorted(warned), sorted(ascii(member) for member in bad))
+        self.assertEqual(list(told.known), ["pricing-1"])
+
+    async def test_record_turned_bad(self) -> None:
+        """A good record replaced by garbage is gone, and says why."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        await until(lambda: told.known)
+        await self.server.ask("EVAL", scripts.REGISTER.text, len(KEYS), *KEYS, 30000, "pricing/pricing-1", '{"v":9}')
+        await until(lambda: not told.known)
+        self.assertIn("unreadable", told.events[-1].reason)
+
+
+class GapTests(RedisCase):
+    """Changes that were missed are noticed and made up for."""
+
+    async def test_flushall(self) -> None:
+        """An emptied server: what we hold is put back before the sink is told, what nobody holds is gone."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        other, _ = await self.begun()
+        await other.register(a_record("pricing-2"))
+        await until(lambda: len(told.known) == 2)
+        await other.stop()
+        await self.server.ask("FLUSHALL")
+        await until(lambda: len(told.of(InstancesReset)) > 1)
+        self.assertEqual(told.events[-1], InstancesReset("registry", (a_record(),)))
+        self.assertEqual(told.of(InstanceRemoved), [])
+        self.assertEqual(await self.server.ask("HLEN", RECORDS), 1)
+        await one.register(a_record(weight=7))
+        await until(lambda: told.of(InstanceUpdated))
+
+    async def test_trimmed_stream(self) -> None:
+        """Entries that were trimmed before they were read are noticed with the next one."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        await until(lambda: told.known)
+        # One script, so that the change is gone before any reader can be served.
+        hidden = "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) redis.call('ZADD',KEYS[2],'9999999999999',ARGV[1]) "
+        hidden += "redis.call('INCR',KEYS[3]) redis.call('DEL',KEYS[4]) return 1"
+        await self.server.ask("EVAL", hidden, len(KEYS), *KEYS, "pricing/hidden", encode_record(a_record("hidden")))
+        self.assertNotIn("hidden", told.known)
+        await one.register(a_record("pricing-2"))
+        await until(lambda: len(told.known) == 3)
+        self.assertIn("hidden", told.known)
+        self.assertEqual(len(told.of(InstancesReset)), 2)
+
+    async def test_self_check(self) -> None:
+        """What changed without a word (somebody deleted by hand) is found by the periodic self-check."""
+        one, _ = await self.begun()
+        await one.register(a_record())
+        await one.register(a_record("pricing-2"))
+        _, told = await self.begun(discovery=0.2)
+        self.assertEqual(len(told.known), 2)
+        by_hand = "redis.call('HDEL',KEYS[1],ARGV[1]) redis.call('ZREM',KEYS[2],ARGV[1])"
+        await self.server.ask("EVAL", by_hand, len(KEYS), *KEYS, "pricing/pricing-1")
+        await until(lambda: len(told.known) == 1)
+        self.assertEqual(told.events[-1], InstancesReset("registry", (a_record("pricing-2"),)))
+
+    async def test_quiet_self_check_tells_nothing(self) -> None:
+        """Being right is not news."""
+        from twisted.internet import reactor
+
+        one, told = await self.begun(discovery=0.05)
+        await one.register(a_record())
+        await until(lambda: told.known)
+        await deferLater(reactor, 0.5)
+        self.assertEqual(len(told.of(InstancesReset)), 1)
+
+    async def test_many_changes_in_order(self) -> None:
+        """A thousand changes at once arrive all, in order, without a single snapshot."""
+        one, _ = await self.begun()
+        _, told = await self.begun()
+        for number in range(1000):
+            one.register(a_record(weight=number % 1000 + 1)).addErrback(self.fail)
+        await until(lambda: len(told.events) == 1001)
+        self.assertEqual([event.record.weight for event in told.events[1:]], list(range(1, 1001)))
+
+    async def test_scripts_flushed(self) -> None:
+        """A server that forgot our scripts is told them again."""
+        one, told = await self.begun()
+        await self.server.ask("SCRIPT", "FLUSH")
+        await one.register(a_record())
+        await until(lambda: told.known)
+
+
+class OutageTests(RedisCase):
+    """The server goes away, hangs, or will not let us in."""
+
+    async def test_kill_and_restart(self) -> None:
+        """After kill -9 and a restart without data, registrations are back and the sink never saw them go."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        other, also_told = await self.begun()
+        await other.register(a_record("pricing-2"))
+        await until(lambda: len(told.known) == 2 and len(also_told.known) == 2)
+        await self.server.kill()
+        await until(lambda: not one.status()["connected"])
+        self.assertEqual(one.status()["instances"], 2)
+        self.assertTrue(one.status()["problem"])
+        with self.assertRaises(RegistryError):
+            await self.registry(timeout=0.2).start(Recorder())
+        await self.server.start()
+        await until(lambda: one.status()["connected"] and other.status()["connected"])
+        await until(lambda: len(told.known) == 2 and len(also_told.known) == 2)
+        self.assertEqual(told.of(InstanceRemoved), [])
+        self.assertIn("pricing-1", {record.id for record in told.of(InstancesReset)[1].records})
+        self.assertEqual(await self.server.ask("HLEN", RECORDS), 2)
+
+    async def test_registered_while_away(self) -> None:
+        """A registration that failed because the server was away is made when it is back."""
+        one, told = await self.begun(timeout=0.3)
+        await self.server.kill()
+        with self.assertRaises(RegistryError):
+            await one.register(a_record())
+        await self.server.start()
+        await until(lambda: told.known)
+
+    async def test_deregistered_while_away(self) -> None:
+        """What was taken out while the server was away does not come back."""
+        one, told = await self.begun(timeout=0.3)
+        await one.register(a_record())
+        await one.register(a_record("pricing-2"))
+        await self.server.kill()
+        with self.assertRaises(RegistryError):
+            await one.deregister("pricing", "pricing-1")
+        await self.server.start()
+        await until(lambda: list(told.known) == ["pricing-2"])
+
+    async def test_hung_server(self) -> None:
+        """A server that stops answering fails our commands in time; when it wakes, nobody has lost his lease."""
+        one, told = await self.begun(timeout=0.3, lease=1.0)
+        await one.register(a_record())
+        await until(lambda: told.known)
+        os.kill(self.server.child.pid, signal.SIGSTOP)
+        with self.assertRaises(RegistryError) as caught:
+            await one.register(a_record("pricing-2"))
+        self.assertIn("no answer", str(caught.exception))
+        await until(lambda: one.status()["age"] > 1.5)
+        self.assertFalse(one.status()["connected"])
+        os.kill(self.server.child.pid, signal.SIGCONT)
+        await until(lambda: len(told.known) == 2)
+        self.assertEqual(told.of(InstanceRemoved), [])
+
+    async def test_not_there(self) -> None:
+        """Without a server, start fails in time and says why; a patient one goes on and catches up."""
+        await self.server.kill()
+        impatient = self.registry(timeout=0.2)
+        with self.assertRaises(RegistryError) as caught:
+            await impatient.start(Recorder())
+        self.assertIn(self.server.socket, str(caught.exception))
+        patient, told = await self.begun(timeout=0.2, patient=True)
+        self.assertEqual(told.events, [InstancesReset("registry", ())])
+        self.assertFalse(patient.status()["connected"])
+        await self.server.start()
+        await until(lambda: patient.status()["connected"])
+        await patient.register(a_record())
+        await until(lambda: told.known)
+
+    async def test_stop_while_away(self) -> None:
+        """Stopping does not wait for a server that is not there, and fails what waits for it."""
+        one, _ = await self.begun()
+        await self.server.kill()
+        waiting = one.register(a_record())
+        await one.stop()
+        await self.assertFailure(waiting, RegistryError)
+        await self.assertFailure(one.register(a_record()), RegistryError)
+
+
+class LoginTests(RedisCase):
+    """Passwords."""
+
+    flags = ("--requirepass", "first-secret")
+
+    def target(self, password: str) -> Target:
+        return Target(path=self.server.socket, password=password)
+
+    async def test_wrong_password(self) -> None:
+        """A wrong or missing password is told as such, without telling the password."""
+        for password, word in (("wrong-secret", "WRONGPASS"), ("", "NOAUTH")):
+            registry = self.registry(timeout=0.3, target=self.target(password))
+            with self.assertRaises(RegistryError) as caught:
+                await registry.start(Recorder())
+            self.assertIn(word, str(caught.exception))
+            self.assertNotIn("secret", f"{caught.exception} {registry.status()} {registry!r}")
+
+    async def test_rotation(self) -> None:
+        """Being refused is not the end: when the password fits (again), the registry goes on by itself."""
+        with capturedLogs() as logged:
+            one, told = await self.begun(target=self.target("second-secret"), timeout=0.3, patient=True)
+            await until(lambda: "WRONGPASS" in str(one.status()["problem"]))
+            await self.server.ask("CONFIG", "SET", "requirepass", "second-secret", password="first-secret")
+            await until(lambda: one.status()["connected"])
+            await one.register(a_record())
+            await until(lambda: told.known)
+        self.assertNotIn("secret", str(logged))
+
+    async def test_user(self) -> None:
+        """An ACL user with a password of his own."""
+        words = ["ACL", "SETUSER", "mesh", "on", ">mesh-secret", "~{test}:*", "+@all"]
+        await self.server.ask(*words, password="first-secret")
+        target = Target(path=self.server.socket, user="mesh", password="mesh-secret")
+        one, told = await self.begun(target=target)
+        await one.register(a_record())
+        await until(lambda: told.known)

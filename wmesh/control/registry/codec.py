@@ -1,0 +1,212 @@
+"""What stands in the registry: an instance record as JSON, and a load sample as JSON. Pure.
+
+Strategy: the registry is shared with programs that we did not write, so nothing in it is believed. One door in each
+direction, and both check the same rules: `encode_record` refuses what others should not have to read, `decode_record`
+refuses what others should not have written. Every refusal is a `RecordError` that names the field and says what would
+be right. Decoding never repairs: a record that is nearly right is wrong.
+
+The format, version 1, is one JSON object of at most 16 KiB in UTF-8:
+
+    {"v": 1, "service": "pricing", "id": "pricing-1", "host": "10.0.0.7", "port": 3007, "version": "1.0.0",
+     "weight": 1, "tags": ["core"], "metadata": {"zone": "a"}, "incarnation": "d41f…"}
+
+v, service, id, host and port must be there; the rest has the defaults of `InstanceRecord`. Unknown fields are refused
+(they are misspelt known ones more often than anything else): what is free goes into metadata, what changes the format
+changes v. `origin` does not travel: whatever is read from a registry has the origin "registry".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from wmesh.errors import RecordError
+from wmesh.model import Address, InstanceRecord, LoadSample
+
+FORMAT = 1
+MAX_RECORD = 16 * 1024
+MAX_ITEMS = 64
+MAX_NAME = 128
+MAX_VALUE = 1024
+
+_REQUIRED = ("v", "service", "id", "host", "port")
+_FIELDS = (*_REQUIRED, "version", "weight", "tags", "metadata", "incarnation")
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ID = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:@+~\[\]-]{0,127}")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def encode_record(record: InstanceRecord) -> bytes:
+    """The record as canonical JSON: equal records give equal bytes. Fails with RecordError as `decode_record` does."""
+    metadata = dict(record.metadata)
+    if len(metadata) != len(record.metadata):
+        _refuse("metadata", "a key stands there twice", "each key once")
+    value = {
+        "v": FORMAT,
+        "service": record.service,
+        "id": record.id,
+        "host": record.address.host,
+        "port": record.address.port,
+        "version": record.version,
+        "weight": record.weight,
+        "tags": list(record.tags),
+        "metadata": metadata,
+        "incarnation": record.incarnation,
+    }
+    _record_from(value)
+    data = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    _check_size(data)
+    return data
+
+
+def decode_record(data: bytes) -> InstanceRecord:
+    """The record in `data`, with origin "registry". Fails with RecordError on anything that is not exactly right."""
+    _check_size(data)
+    return _record_from(_object(data))
+
+
+def member_name(service: str, id: str) -> str:
+    """The name of an instance inside the registry: service and id, which together are unique in a namespace."""
+    return f"{service}/{id}"
+
+
+def encode_load(sample: LoadSample) -> bytes:
+    """A load sample as JSON; empty when nothing is known, which tells the store to leave what it has."""
+    known = {
+        name: value
+        for name, value in (("cpu", sample.cpu), ("memory", sample.memory))
+        if value is not None and math.isfinite(value)
+    }
+    return json.dumps(known, sort_keys=True, separators=(",", ":")).encode() if known else b""
+
+
+def decode_load(data: bytes) -> LoadSample:
+    """The sample in `data`; fields that this version does not know are passed over, for samples are only hints."""
+    _check_size(data)
+    value = _object(data)
+    cpu, memory = value.get("cpu"), value.get("memory")
+    if cpu is not None and not (_is_number(cpu) and 0 <= cpu < 1e9):
+        _refuse("cpu", f"{_short(cpu)}", "a percentage of one core, 0 or more")
+    if memory is not None and not (type(memory) is int and 0 <= memory < 2**63):
+        _refuse("memory", f"{_short(memory)}", "a whole number of bytes")
+    return LoadSample(cpu=None if cpu is None else float(cpu), memory=memory)
+
+
+def _record_from(value: Mapping[str, Any]) -> InstanceRecord:
+    """All rules of a record in one place, in the order of the fields."""
+    # The version comes first: a later format may be right in ways that the rules below do not know.
+    if "v" in value and (type(value["v"]) is not int or value["v"] != FORMAT):
+        _refuse("v", f"{_short(value['v'])} is not a format that this version reads", f"{FORMAT}")
+    for field in _REQUIRED:
+        if field not in value:
+            _refuse(field, "missing", f"a record has at least {', '.join(_REQUIRED)}")
+    for field in value:
+        if field not in _FIELDS:
+            _refuse(_short(field), "unknown field", f"one of {', '.join(_FIELDS)}; free things go into metadata")
+    service, name = value["service"], value["id"]
+    if type(service) is not str or not _SERVICE.fullmatch(service):
+        _refuse("service", _short(service), "1 to 128 letters, digits, dots, dashes and underscores")
+    if type(name) is not str or not _ID.fullmatch(name):
+        _refuse("id", _short(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
+    weight = value.get("weight", 1)
+    if type(weight) is not int or not 1 <= weight <= 1000:
+        _refuse("weight", _short(weight), "a whole number from 1 to 1000")
+    return InstanceRecord(
+        service=service,
+        id=name,
+        address=Address(_host(value["host"]), _port(value["port"])),
+        version=_text("version", value.get("version", ""), MAX_NAME),
+        weight=weight,
+        tags=_tags(value.get("tags", [])),
+        metadata=_metadata(value.get("metadata", {})),
+        incarnation=_text("incarnation", value.get("incarnation", ""), MAX_NAME),
+    )
+
+
+def _host(value: Any) -> str:
+    right = "an IP address or host name by which others reach the instance"
+    if type(value) is not str or not 1 <= len(value) <= 253 or not value.isascii():
+        _refuse("host", _short(value), right)
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        labels = value.split(".")
+        # A last label of digits would be read as an (odd) IPv4 address by some resolvers and as a name by others.
+        if labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+            _refuse("host", _short(value), right)
+    else:
+        if address.is_unspecified or address.is_multicast or "%" in value:
+            _refuse("host", _short(value), right)
+    return str(value)
+
+
+def _port(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 65535:
+        _refuse("port", _short(value), "a whole number from 1 to 65535")
+    return int(value)
+
+
+def _text(name: str, value: Any, longest: int, shortest: int = 0) -> str:
+    # isprintable() refuses controls, line ends, lone surrogates and what turns the direction of writing.
+    if type(value) is not str or not shortest <= len(value) <= longest or not value.isprintable():
+        _refuse(name, _short(value), f"{shortest} to {longest} printable characters")
+    return str(value)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if type(value) is not list or len(value) > MAX_ITEMS:
+        _refuse("tags", _short(value), f"a list of at most {MAX_ITEMS} texts")
+    return tuple(_text("tags", tag, MAX_NAME, 1) for tag in value)
+
+
+def _metadata(value: Any) -> tuple[tuple[str, str], ...]:
+    if type(value) is not dict or len(value) > MAX_ITEMS:
+        _refuse("metadata", _short(value), f"an object of at most {MAX_ITEMS} texts")
+    return tuple(
+        (_text("metadata", key, MAX_NAME, 1), _text(f"metadata.{key}", value[key], MAX_VALUE)) for key in sorted(value)
+    )
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`: strict JSON (no NaN), no name twice, nothing but an object."""
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not JSON: {_short(str(error))}; should be one JSON object in UTF-8") from error
+    if type(value) is not dict:
+        _refuse("the record", _short(value), "one JSON object")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_RECORD:
+        _refuse("the record", f"{len(data)} bytes", f"at most {MAX_RECORD} bytes, metadata included")
+
+
+def _short(value: Any) -> str:
+    """A value as it may stand in a log line: no controls, no flood."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _refuse(name: str, wrong: str, right: str) -> NoReturn:
+    raise RecordError(f"{name}: {wrong}; should be {right}")

@@ -1,0 +1,39 @@
+"""The Lua scripts that make every operation on the store atomic, as text with its SHA-1. Read once, at import.
+
+The scripts are files of their own so that an editor colours them, `redis-cli --eval` runs them, and other languages can
+take them as they are. What stands here is only how they are loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script: its name (for messages), its whole text, and the name by which the server remembers it."""
+
+    name: str
+    text: bytes
+    sha: bytes
+
+
+def _load(name: str) -> Script:
+    folder = files(__package__)
+    text = folder.joinpath("prelude.lua").read_bytes() + b"\n" + folder.joinpath(f"{name}.lua").read_bytes()
+    # The server's name for a script is its SHA-1; this is no matter of security.
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+REGISTER = _load("register")
+DEREGISTER = _load("deregister")
+RENEW = _load("renew")
+EXPIRE = _load("expire")
+SNAPSHOT = _load("snapshot")
+
+
+def keys(namespace: str) -> tuple[bytes, ...]:
+    """The keys of a namespace in the order of the prelude. The braces keep them in one slot of a cluster."""
+    return tuple(f"{{{namespace}}}:{name}".encode() for name in ("records", "leases", "version", "changes", "loads"))

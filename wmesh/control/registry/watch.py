@@ -1,0 +1,238 @@
+"""Follows the changes of one namespace, without ever missing one unnoticed.
+
+Strategy: a snapshot gives the records, their version, and the place in the stream where changes go on; from there the
+stream is read on a connection of its own, blocking, so that a change arrives as soon as it is made. Every entry carries
+the version that it made, and versions grow by one: an entry that does not follow what we have proves a gap (the stream
+was trimmed while we were away, the server emptied, replaced or put back in time), and so does a new connection. After a
+gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. When nothing happens
+for `discovery_interval`, the snapshot script is asked whether our version and number of records are still right; it
+sends records only if they are not.
+
+                connected          entries that follow
+      [ away ] ----------> [ snapshot ] -----------> [ following ] --+ entries: events to the sink
+         ^                     ^   ^                     |   |   ^---+ silence: "am I right?" -> yes
+         |                     |   +---- gap, or "no" ---+   |
+         +---- lost -----------+------------- lost ----------+
+
+While away, nothing is told: what was known stays known. Records that cannot be believed are passed over, with one
+warning each, and never stop the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wmesh.control.registry.changes import ORIGIN, put_events
+from wmesh.control.registry.codec import decode_record, member_name
+from wmesh.control.registry.link import Link
+from wmesh.control.registry.scripts import SNAPSHOT
+from wmesh.errors import RecordError, RegistryError
+from wmesh.events import Event, InstanceRemoved, InstancesReset
+from wmesh.interfaces import EventSink
+from wmesh.model import InstanceRecord
+
+BATCH = 500
+LONGEST_BLOCK = 5.0
+PAUSE = 0.1
+MAX_WARNED = 1000
+
+
+class Watch:
+    """Reads namespace `keys` through `link` and tells `sink`.
+
+    `prepare` is awaited before each snapshot that follows a gap: there the owner puts his own registrations back first,
+    so that the snapshot holds them and the sink never sees them vanish. `ready` fires after the first snapshot.
+    `resets` counts snapshots that were told, `problem` says why the watch is out of touch.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Sequence[bytes],
+        sink: EventSink,
+        prepare: Callable[[], Awaitable[None]],
+        *,
+        clock: IReactorTime,
+        interval: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._changes = keys[3]
+        self._sink = sink
+        self._prepare = prepare
+        self._clock = clock
+        self._interval = interval
+        self._block = min(interval, LONGEST_BLOCK)
+        self._now = now
+        self._position = b"0-0"
+        self._proven = now()
+        self._generation = 0
+        self._unreadable: set[str] = set()
+        self._warned: set[tuple[str, int]] = set()
+        self._in_touch: bool | None = None
+        self._wanted = False
+        self._running: Deferred[None] | None = None
+        self.ready: Deferred[None] = Deferred()
+        self.known: dict[str, InstanceRecord] = {}
+        self.version = 0
+        self.resets = 0
+        self.problem = ""
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether `known` is what the registry holds, as far as one can tell."""
+        return bool(self._in_touch) and self._link.connected
+
+    def start(self) -> None:
+        self._wanted = True
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(_stopped)
+
+    def stop(self) -> None:
+        # A sink may stop us from within; then there is nothing to cancel, and the loop must see it for itself.
+        self._wanted = False
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    async def _run(self) -> None:
+        while self._wanted:
+            following = Deferred.fromCoroutine(self._follow())
+            following.addErrback(self._stumbled)
+            await following
+            if self._wanted:
+                await deferLater(self._clock, PAUSE)
+
+    async def _follow(self) -> None:
+        """From a gap on, until something fails."""
+        while self._wanted:
+            await self._resync()
+            while self._wanted and await self._read():
+                pass
+
+    async def _resync(self) -> None:
+        await self._prepare()
+        await self._snapshot(b"", b"")
+        self._generation = self._link.generation
+
+    async def _read(self) -> bool:
+        """Wait for changes and tell them; or, after long silence, make sure. False if there is a gap."""
+        block = int(self._block * 1000)
+        reply = await self._link.command(
+            b"XREAD", b"COUNT", BATCH, b"BLOCK", block, b"STREAMS", self._changes, self._position, patience=self._block
+        )
+        if self._link.generation != self._generation:
+            return False
+        if reply is not None:
+            return all(self._apply(position, _fields(flat)) for position, flat in reply[0][1])
+        if self._now() - self._proven >= self._interval:
+            count = len(self.known) + len(self._unreadable)
+            await self._snapshot(str(self.version).encode(), str(count).encode())
+        return True
+
+    async def _snapshot(self, version: bytes, count: bytes) -> None:
+        """Take the whole truth, unless `version` and `count` already are it."""
+        reply = await self._link.run(SNAPSHOT, self._keys, version, count)
+        self._position = reply[1]
+        self._proven = self._now()
+        if len(reply) > 2:
+            self.version = int(reply[0])
+            self.known = {}
+            self._unreadable = set()
+            for member, data in _pairs(reply[2]):
+                self._decode(member.decode(errors="replace"), data)
+            self.resets += 1
+            self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
+        if not self._in_touch:
+            if self._in_touch is False:
+                self._log.info("The registry answers again, with {count} instances", count=len(self.known))
+            self._in_touch = True
+            self.problem = ""
+        if not self.ready.called:
+            self.ready.callback(None)
+
+    def _apply(self, position: bytes, fields: dict[bytes, bytes]) -> bool:
+        """One entry of the stream. False if it does not follow what we have."""
+        version = int(fields[b"version"])
+        if version > self.version + 1:
+            return False
+        self._position = position
+        self._proven = self._now()
+        if version <= self.version:
+            return fields[b"kind"] != b"start"
+        self.version = version
+        service, name = (fields[part].decode(errors="replace") for part in (b"service", b"id"))
+        member = member_name(service, name)
+        old = self.known.pop(member, None)
+        self._unreadable.discard(member)
+        if fields[b"kind"] == b"put":
+            self._tell(self._put(member, old, fields[b"record"]))
+        elif old is not None:
+            self._tell((InstanceRemoved(service, name, fields[b"reason"].decode(errors="replace")),))
+        return True
+
+    def _put(self, member: str, old: InstanceRecord | None, data: bytes) -> Sequence[Event]:
+        record = self._decode(member, data)
+        if record is not None:
+            return put_events(old, record)
+        return () if old is None else (InstanceRemoved(old.service, old.id, "its record became unreadable"),)
+
+    def _decode(self, member: str, data: bytes) -> InstanceRecord | None:
+        """Take one record in, if it can be believed."""
+        try:
+            record = decode_record(data)
+            if member_name(record.service, record.id) != member:
+                raise RecordError(f"service, id: {record.service}/{record.id}; should be {member!a}, its key")
+        except RecordError as error:
+            self._unreadable.add(member)
+            self._warn(member, data, error)
+            return None
+        self.known[member] = record
+        return record
+
+    def _warn(self, member: str, data: bytes, error: RecordError) -> None:
+        """Once for each bad record, not once for each reading; whoever floods us with them does not flood the log."""
+        key = (member, hash(data))
+        if key not in self._warned and len(self._warned) < MAX_WARNED:
+            self._warned.add(key)
+            self._log.warn("A record in the registry is passed over: {member}: {why}", member=ascii(member), why=error)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._sink(event)
+
+    def _stumbled(self, failure: Failure) -> None:
+        """Say it once when we lose touch; a fault of our own is always told, and met with a fresh snapshot."""
+        if isinstance(failure.value, CancelledError):
+            raise failure.value
+        if not isinstance(failure.value, RegistryError):
+            self._log.failure("The registry's changes could not be followed; starting over", failure)
+        elif self._in_touch:
+            self._log.warn(
+                "The registry does not answer: {why}. Going on with the {count} instances that are known",
+                why=failure.getErrorMessage(),
+                count=len(self.known),
+            )
+        self._in_touch = False
+        self.problem = failure.getErrorMessage()
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(_pairs(flat))
+
+
+def _stopped(failure: Failure) -> Failure | None:
+    return None if isinstance(failure.value, CancelledError) else failure

@@ -188,7 +188,8 @@ class GatewaySpec:
 
     `listen` and `admin_listen` are Twisted server endpoint strings; an empty `admin_listen` turns the admin side off.
     `header_timeout` bounds the time from a request's first byte to the end of its head, `idle_timeout` the silence
-    between two requests, `body_timeout` the silence inside a body.
+    between two requests, `body_timeout` the silence inside a body. `operate_from` is who may change things through the
+    admin side.
     """
 
     listen: tuple[str, ...] = ("tcp:8000",)
@@ -201,6 +202,8 @@ class GatewaySpec:
     )
     drain_timeout: float = 10.0
     trusted_proxies: tuple[Network, ...] = ()
+    forwarded_header: bool = False
+    operate_from: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
     header_timeout: float = 10.0
     body_timeout: float = 60.0
     idle_timeout: float = 75.0

@@ -42,6 +42,7 @@ class LeastResponseTime:
         draw = self._draw()
         if draw < EXPLORE:
             return members[int(self._draw() * count)]
+        draw = (draw - EXPLORE) / (1.0 - EXPLORE)
         if count > SCAN_LIMIT:
             members = (members[int(draw * count)], members[int(self._draw() * count)])
         else:

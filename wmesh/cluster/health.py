@@ -45,6 +45,10 @@ class ActiveHealth:
         self.streak = 0
         return True
 
+    def excuse(self, reason: str) -> None:
+        """A failure that proves nothing, for the instance is still starting: kept as the reason, not counted."""
+        self.reason = reason
+
     def needed(self, ok: bool) -> int:
         """How many results of this kind in a row flip the present state."""
         if ok:

@@ -1,0 +1,61 @@
+"""Tests of wmesh.balance.least_response_time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cluster.samples import members, picked
+from wmesh.balance.least_response_time import EXPLORE, LeastResponseTime
+from wmesh.cluster.member import Member
+
+
+class LeastResponseTimeTests(SynchronousTestCase):
+    def counts(self, all_members: list[Member], count: int = 4000, now: float = 0.0) -> Counter[str]:
+        strategy = LeastResponseTime(Random(1))
+        strategy.rebuild(all_members)
+        return Counter(picked(strategy, now=now).record.id for _ in range(count))
+
+    def test_the_fast_one_is_preferred(self) -> None:
+        """The instance that answers sooner gets all requests but the few that look how the other one is doing."""
+        fast, slow = all_members = members([1, 1])
+        fast.latency.observe(0.010, 0.0)
+        slow.latency.observe(0.100, 0.0)
+        counts = self.counts(all_members)
+        self.assertGreater(counts["m1"], 0)
+        self.assertLess(counts["m1"], 4000 * EXPLORE)
+
+    def test_waiting_requests_count(self) -> None:
+        """A fast instance with a queue is slower than a slow one without."""
+        fast, slow = all_members = members([1, 1])
+        fast.latency.observe(0.010, 0.0)
+        fast.in_flight = 20
+        slow.latency.observe(0.100, 0.0)
+        self.assertGreater(self.counts(all_members)["m1"], 3800)
+
+    def test_newcomers_are_not_stampeded(self) -> None:
+        """An instance nobody knows yet counts as average: it is neither flooded nor starved."""
+        fast, slow, _ = all_members = members([1, 1, 1])
+        fast.latency.observe(0.010, 0.0)
+        slow.latency.observe(0.100, 0.0)
+        self.assertLess(self.counts(all_members)["m2"], 200)
+        # With some load on the fast one, the newcomer's turn comes before the slow one's.
+        fast.in_flight = 8
+        self.assertGreater(self.counts(all_members)["m2"], 3800)
+
+    def test_old_slowness_is_forgiven(self) -> None:
+        """An instance that was slow a minute ago is tried again: its evidence has faded."""
+        steady, recovered = all_members = members([1, 1])
+        recovered.latency.observe(1.0, 0.0)
+        steady.latency.observe(0.010, 60.0)
+        self.assertGreater(self.counts(all_members, now=60.0)["m1"], 3800)
+
+    def test_equals_share(self) -> None:
+        """At the start, when nobody has a measurement, all get about the same; with many instances too."""
+        few = self.counts(members([1] * 4))
+        self.assertTrue(all(850 < count < 1150 for count in few.values()), few)
+        many = self.counts(members([1] * 50), count=20000)
+        self.assertEqual(len(many), 50)
+        self.assertTrue(all(300 < count < 500 for count in many.values()), many)

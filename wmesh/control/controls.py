@@ -1,0 +1,249 @@
+"""What the admin side may ask of this process, put together from the parts that know: implements `Controls`.
+
+Strategy: no state of its own but two counters and the phase. Every question is answered from the Directory, the data
+plane's traffic counters, the registry and the deployment at the moment it is asked; every operation is left to the one
+who does it. The admin side never sees those parts, so what it can do is exactly what stands here.
+
+Only declared services are shown: the built-in one that carries the admin side itself is no news to anybody.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import wmesh
+from wmesh.cluster.cluster import Cluster
+from wmesh.cluster.directory import Directory
+from wmesh.cluster.report import directory_report, service_health, service_report, service_status
+from wmesh.errors import ControlError
+from wmesh.events import Event, HealthChanged, InstanceAdded, InstanceRemoved
+from wmesh.interfaces import Registry
+from wmesh.metrics.traffic import Traffic, merged
+from wmesh.model import Health, MeshConfig, ServiceSpec
+
+_WHERE = ("port", "interface", "address", "domain", "index")
+
+
+class Phase(enum.Enum):
+    """Where the gateway is in its life. Clients should be sent to it only while it is RUNNING."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+class Scales(Protocol):
+    """The part of `wmesh.control.deployment.Deployment` that is needed here."""
+
+    def scale(self, service: str, instances: int) -> Awaitable[Mapping[str, Any]]:
+        """Begin to run this many; answers `service`, `before`, `target` and more, or fails with ControlError."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain JSON values."""
+
+
+class MeshControls:
+    """Made before the first instance is applied to the Directory, so that every registration is counted.
+
+    `deployment` is None where the mesh launches nothing. `clock` is monotonic seconds, `started` its value when this
+    process began. The gateway moves `phase` on.
+    """
+
+    def __init__(
+        self,
+        config: MeshConfig,
+        directory: Directory,
+        registry: Registry,
+        deployment: Scales | None,
+        traffic: Mapping[str, Traffic],
+        clock: Callable[[], float],
+        started: float,
+    ) -> None:
+        self.phase = Phase.STARTING
+        self._config = config
+        self._specs: dict[str, ServiceSpec] = {spec.name: spec for spec in config.services}
+        self._directory = directory
+        self._registry = registry
+        self._deployment = deployment
+        self._traffic = traffic
+        self._clock = clock
+        self._started = started
+        self._registrations = 0
+        self._deregistrations = 0
+        self._health_changes = 0
+        directory.subscribe(self._count)
+
+    def health(self) -> dict[str, Any]:
+        """`status` is starting or draining while the gateway does that; else healthy, or degraded if anything is not.
+
+        A service that may have no instances at all (`min_instances = 0`) is not missed while it has none.
+        """
+        now = self._clock()
+        statuses = {name: service_status(cluster, now)[0] for name, cluster in self._clusters().items()}
+        connected = bool(self._registry.status().get("connected"))
+        well = connected and all(
+            status == "healthy" or (status == "empty" and _may_be_empty(self._specs[name]))
+            for name, status in statuses.items()
+        )
+        serving = self.phase is Phase.RUNNING
+        return {
+            "status": ("healthy" if well else "degraded") if serving else self.phase.value,
+            "serving": serving,
+            "registry": "connected" if connected else "disconnected",
+            "services": statuses,
+        }
+
+    def status(self) -> dict[str, Any]:
+        config = self._config
+        now = self._clock()
+        return {
+            "name": config.mesh.name,
+            "version": wmesh.__version__,
+            "phase": self.phase.value,
+            "status": self.health()["status"],
+            "uptime_seconds": self._uptime(now),
+            "pid": os.getpid(),
+            "registry": dict(self._registry.status()),
+            "listeners": {
+                "public": [listener_label(listener) for listener in config.gateway.listen],
+                "admin": listener_label(config.gateway.admin_listen) or None,
+            },
+            "services": {name: _summary(cluster, now) for name, cluster in self._clusters().items()},
+            "deployment": None if self._deployment is None else dict(self._deployment.describe()),
+            "notes": list(config.notes),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        now = self._clock()
+        clusters = self._clusters()
+        traffic = {name: self._traffic[name] for name in clusters if name in self._traffic}
+        return {
+            "mesh": self._config.mesh.name,
+            "uptime_seconds": self._uptime(now),
+            "discovery": self._discovery(clusters),
+            "load_balancer": _load_balancer(clusters, traffic),
+            "proxy": {
+                **merged(traffic.values()).describe(),
+                "services": {name: one.describe() for name, one in traffic.items()},
+            },
+            "services": directory_report(self._directory, now, clusters),
+        }
+
+    def services(self) -> dict[str, Mapping[str, Any]]:
+        return directory_report(self._directory, self._clock(), self._clusters())
+
+    def service(self, name: str) -> dict[str, Any]:
+        return service_report(self._cluster(name), self._clock())
+
+    def service_health(self, name: str) -> dict[str, Any]:
+        return service_health(self._cluster(name), self._clock())
+
+    async def scale(self, service: str, instances: int) -> dict[str, Any]:
+        """Fails with ControlError: 404 unknown, 409 not launched by this mesh, 422 out of bounds, 503 not now."""
+        spec = self._cluster(service).spec
+        if self._deployment is None or not spec.command:
+            raise ControlError(f"{service} is not launched by this mesh, so whoever runs it has to scale it", 409)
+        if self.phase is Phase.DRAINING:
+            raise ControlError("the gateway is stopping", 503)
+        return dict(await self._deployment.scale(service, instances))
+
+    def _clusters(self) -> dict[str, Cluster]:
+        return {name: self._directory.clusters[name] for name in self._specs}
+
+    def _cluster(self, name: str) -> Cluster:
+        if name not in self._specs:
+            raise ControlError(f"there is no service {name!r}; there are: {', '.join(self._specs) or 'none'}", 404)
+        return self._directory.clusters[name]
+
+    def _uptime(self, now: float) -> float:
+        return round(now - self._started, 3)
+
+    def _discovery(self, clusters: Mapping[str, Cluster]) -> dict[str, Any]:
+        health = [member.health.state for cluster in clusters.values() for member in cluster.members.values()]
+        passed = sum(cluster.checks_passed for cluster in clusters.values())
+        failed = sum(cluster.checks_failed for cluster in clusters.values())
+        return {
+            "services": len(clusters),
+            "instances": len(health),
+            "healthy_instances": health.count(Health.HEALTHY),
+            "unhealthy_instances": health.count(Health.UNHEALTHY),
+            "starting_instances": health.count(Health.UNKNOWN),
+            "unclaimed_instances": len(self._directory.unclaimed),
+            "registrations": self._registrations,
+            "deregistrations": self._deregistrations,
+            "health_changes": self._health_changes,
+            "checks": {
+                "passed": passed,
+                "failed": failed,
+                "success_rate": round(passed / (passed + failed), 6) if passed + failed else None,
+            },
+        }
+
+    def _count(self, event: Event) -> None:
+        match event:
+            case InstanceAdded(record) if record.service in self._specs:
+                self._registrations += 1
+            case InstanceRemoved(service) if service in self._specs:
+                self._deregistrations += 1
+            case HealthChanged(service) if service in self._specs:
+                self._health_changes += 1
+
+
+def listener_label(endpoint: str) -> str:
+    """A Twisted endpoint string with only what says where it listens; the rest names key files and the like."""
+    parts = re.split(r"(?<!\\):", endpoint)
+    return ":".join(part for part in parts if "=" not in part or part.partition("=")[0] in _WHERE)
+
+
+def _load_balancer(clusters: Mapping[str, Cluster], traffic: Mapping[str, Traffic]) -> dict[str, Any]:
+    strategies: dict[str, dict[str, Any]] = {}
+    for name, cluster in clusters.items():
+        strategy = strategies.setdefault(cluster.spec.strategy, {"services": [], "requests": 0})
+        strategy["services"].append(name)
+        strategy["requests"] += cluster.requests
+    return {
+        "active_connections": sum(cluster.in_flight for cluster in clusters.values()),
+        "requests": sum(cluster.requests for cluster in clusters.values()),
+        "failures": sum(cluster.failures for cluster in clusters.values()),
+        "refusals": sum(cluster.refusals for cluster in clusters.values()),
+        "strategies": strategies,
+        "services": {
+            name: {
+                "strategy": cluster.spec.strategy,
+                "active_connections": cluster.in_flight,
+                "requests": cluster.requests,
+                "failures": cluster.failures,
+                "refusals": cluster.refusals,
+                "average_response_ms": _mean(traffic.get(name)),
+                "distribution": {key: member.picks for key, member in sorted(cluster.members.items())},
+            }
+            for name, cluster in clusters.items()
+        },
+    }
+
+
+def _mean(traffic: Traffic | None) -> float | None:
+    mean = None if traffic is None else traffic.latency.mean
+    return None if mean is None else round(mean * 1000.0, 3)
+
+
+def _may_be_empty(spec: ServiceSpec) -> bool:
+    return bool(spec.command) and spec.scaling.min_instances == 0
+
+
+def _summary(cluster: Cluster, now: float) -> dict[str, Any]:
+    members = cluster.members.values()
+    status, reason = service_status(cluster, now)
+    return {
+        "status": status,
+        "reason": reason,
+        "healthy": sum(member.health.state is Health.HEALTHY for member in members),
+        "total": len(members),
+        "in_flight": cluster.in_flight,
+        "strategy": cluster.spec.strategy,
+        "routes": [str(route) for route in cluster.spec.routes] if cluster.spec.proxy_enabled else [],
+    }

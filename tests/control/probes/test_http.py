@@ -1,0 +1,201 @@
+"""The HTTP check against a server that behaves, and against one that does not."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.control.probes.scene import Scene
+from wmesh.control.probes import HttpProbe, TcpProbe, probes
+from wmesh.model import Address, CheckResult, CheckSpec, ServiceSpec
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhealthy"
+
+
+class HttpProbeTests(Scene):
+    async def check(self, **options: object) -> CheckResult:
+        spec = CheckSpec(path="/health", **{"timeout": 5.0, **options})
+        return await HttpProbe(self.reactor)(self.address, spec)
+
+    async def assert_result(self, ok: bool, reason: str, **options: object) -> CheckResult:
+        result = await self.check(**options)
+        self.assertEqual((result.ok, result.reason), (ok, reason))
+        return result
+
+    async def test_the_request(self) -> None:
+        """One GET, as HTTP/1.1 wants it, that asks for the connection to be closed and says who asks."""
+        self.says(OK)
+        await self.assert_result(True, "status 200")
+        head = self.requests[0].decode()
+        self.assertTrue(head.startswith("GET /health HTTP/1.1\r\n"), head)
+        for line in (f"Host: {self.address}", "User-Agent: wmesh-check", "Connection: close"):
+            self.assertIn(f"\r\n{line}\r\n", head)
+
+    async def test_closed_politely(self) -> None:
+        """Who answers well sees a normal end, even one that would keep the connection open."""
+        self.says(OK, close=False)
+        lost = self.lost
+        await self.assert_result(True, "status 200")
+        self.assertEqual(await lost, "ConnectionDone")
+
+    async def test_no_content(self) -> None:
+        """204 has no body to wait for."""
+        self.says(b"HTTP/1.1 204 No Content\r\n\r\n", close=False)
+        await self.assert_result(True, "status 204")
+
+    async def test_other_status(self) -> None:
+        """The reason names what came and what was expected."""
+        self.says(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        await self.assert_result(False, "status 503, expected 200 or 204")
+
+    async def test_status_ranges(self) -> None:
+        """Ranges are inclusive."""
+        self.says(b"HTTP/1.1 299 Fine\r\nContent-Length: 0\r\n\r\n")
+        await self.assert_result(True, "status 299", expected_status=((200, 299),))
+        await self.assert_result(False, "status 299, expected 200, 204 or 300-399",
+                                 expected_status=((200, 200), (204, 204), (300, 399)))  # fmt: skip
+
+    async def test_redirects_are_not_followed(self) -> None:
+        """A redirect is an answer; whoever it points to is never asked."""
+        self.says(f"HTTP/1.1 302 Found\r\nLocation: http://{self.address}/x\r\nContent-Length: 0\r\n\r\n".encode())
+        await self.assert_result(False, "status 302, expected 200 or 204")
+        self.assertEqual(self.connections, 1)
+
+    async def test_body(self) -> None:
+        """The body is searched, in chunks and until the end of the connection, too."""
+        for answer in (
+            OK,
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nheal\r\n3\r\nthy\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\nhealthy",
+        ):
+            self.says(answer)
+            await self.assert_result(True, "status 200", expected_body="^heal.*y$")
+            await self.assert_result(False, "body does not match", expected_body="sick")
+
+    async def test_a_bad_pattern(self) -> None:
+        """A pattern that is none makes the check fail and say so; it breaks nothing."""
+        self.says(OK)
+        result = await self.check(expected_body="(")
+        self.assertIn("is not a regular expression", result.reason)
+
+    async def test_interim_answers(self) -> None:
+        """1xx answers announce the real one."""
+        self.says(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
+        await self.assert_result(True, "status 200", expected_body="healthy")
+
+    async def test_switching_protocols(self) -> None:
+        """101 is final for us, and no sign of health."""
+        self.says(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n\x00\x01")
+        await self.assert_result(False, "status 101, expected 200 or 204")
+
+    async def test_refused(self) -> None:
+        """Nobody listens."""
+        result = await HttpProbe(self.reactor)(await self.closed_address(), CheckSpec(path="/"))
+        self.assertEqual((result.ok, result.reason), (False, "refused"))
+
+    async def test_closed_without_an_answer(self) -> None:
+        """It hangs up on us."""
+        self.answer = lambda transport: transport.loseConnection()
+        await self.assert_result(False, "closed without an answer")
+
+    async def test_reset(self) -> None:
+        """It resets the connection."""
+        self.answer = lambda transport: transport.abortConnection()
+        await self.assert_result(False, "connection reset")
+
+    async def test_cut_short(self) -> None:
+        """An answer that ends before its length is no answer, whatever its status."""
+        self.says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhealthy")
+        await self.assert_result(False, "the answer was cut short")
+        self.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nhealthy\r\n")
+        await self.assert_result(False, "the answer was cut short")
+
+    async def test_not_http(self) -> None:
+        """Another protocol altogether."""
+        self.says(b"220 mail.example ESMTP\r\n")
+        await self.assert_result(False, "the answer is not HTTP")
+
+    async def test_an_endless_body(self) -> None:
+        """64 KiB are enough: judged by what came, and the sender is cut off."""
+        endless = _Endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        self.answer = endless.start
+        lost = self.lost
+        await self.assert_result(True, "status 200", expected_body="xxx")
+        self.assertEqual(await lost, "ConnectionLost")
+        self.assertLess(endless.sent, 10_000_000)
+
+    async def test_an_endless_head(self) -> None:
+        """A head without end costs 64 KiB, not our memory."""
+        self.answer = _Endless(b"HTTP/1.1 200 OK\r\n", b"X: " + b"y" * 1000 + b"\r\n").start
+        await self.assert_result(False, "the head of the answer is larger than 64 KiB")
+
+    async def test_endless_interim_answers(self) -> None:
+        """1xx for ever counts as head."""
+        self.answer = _Endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n").start
+        await self.assert_result(False, "the head of the answer is larger than 64 KiB")
+
+    async def test_it_hangs(self) -> None:
+        """No answer: one timeout, and the connection is gone."""
+        lost = self.lost
+        result = await self.assert_result(False, "no answer in 0.1 s", timeout=0.1)
+        self.assertGreaterEqual(result.elapsed, 0.099)
+        await lost
+
+    async def test_a_good_head_is_not_enough(self) -> None:
+        """It says 200 and then hangs in the middle of its body: that is not health."""
+        self.says(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhea", close=False)
+        await self.assert_result(False, "the answer did not end in 0.1 s", timeout=0.1)
+
+    async def test_cancelled(self) -> None:
+        """A check given up in the middle leaves no connection."""
+        lost = self.lost
+        done = HttpProbe(self.reactor)(self.address, CheckSpec(path="/"))
+        self.answer = lambda transport: done.cancel()
+        await self.assertFailure(done, CancelledError)
+        await lost
+
+
+class _Endless:
+    """Writes a beginning, and then the same piece for as long as the other side takes it."""
+
+    def __init__(self, beginning: bytes, piece: bytes) -> None:
+        self.beginning = beginning
+        self.piece = piece
+        self.sent = 0
+
+    def start(self, transport: ITCPTransport) -> None:
+        self.transport = transport
+        transport.write(self.beginning)
+        transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        self.sent += len(self.piece)
+        self.transport.write(self.piece * 10)
+
+    def stopProducing(self) -> None:
+        self.transport.unregisterProducer()
+
+
+class ByteByByteTests(SynchronousTestCase):
+    def test_any_segmentation(self) -> None:
+        """An answer that arrives one byte at a time is the same answer."""
+        reactor = MemoryReactorClock()
+        done = HttpProbe(reactor)(Address("::1", 80), CheckSpec(path="/", expected_body="^healthy$"))
+        _, _, visit, _, _ = reactor.tcpClients[0]
+        transport = StringTransport()
+        visit.buildProtocol(None).makeConnection(transport)
+        self.assertIn(b"Host: [::1]:80\r\n", transport.value())
+        for position in range(len(OK)):
+            visit.dataReceived(OK[position : position + 1])
+        self.assertTrue(transport.disconnecting)
+        visit.connectionLost(None)
+        self.assertEqual(self.successResultOf(done).reason, "status 200")
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_which_probe(self) -> None:
+        """A path asks for HTTP; without one a connection is enough."""
+        probe_for = probes(MemoryReactorClock())
+        self.assertIsInstance(probe_for(ServiceSpec("a", check=CheckSpec(path="/health"))), HttpProbe)
+        self.assertIsInstance(probe_for(ServiceSpec("a")), TcpProbe)

@@ -1,0 +1,54 @@
+"""The TCP check: somebody listens or not, on real sockets; deadlines on a fake reactor."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.control.probes.scene import Scene
+from wmesh.control.probes import TcpProbe
+from wmesh.model import Address, CheckSpec
+
+
+class TcpProbeTests(Scene):
+    async def test_connects_and_closes(self) -> None:
+        """Somebody listens: well, and the connection is closed politely, without a byte."""
+        lost = self.lost
+        result = await TcpProbe(self.reactor)(self.address, CheckSpec())
+        self.assertEqual((result.ok, result.reason), (True, "connected"))
+        self.assertEqual(await lost, "ConnectionDone")
+        self.assertEqual(self.requests, [])
+
+    async def test_refused(self) -> None:
+        """Nobody listens: that is said in one word, at once."""
+        result = await TcpProbe(self.reactor)(await self.closed_address(), CheckSpec())
+        self.assertEqual((result.ok, result.reason), (False, "refused"))
+        self.assertLess(result.elapsed, 1.0)
+
+    async def test_a_name(self) -> None:
+        """Hosts may be names."""
+        result = await TcpProbe(self.reactor)(Address("localhost", self.address.port), CheckSpec())
+        self.assertTrue(result.ok, result.reason)
+
+
+class TcpDeadlineTests(SynchronousTestCase):
+    def test_no_connection(self) -> None:
+        """A SYN that nobody answers costs exactly the timeout, and leaves no timer behind."""
+        reactor = MemoryReactorClock()
+        done = TcpProbe(reactor)(Address("10.0.0.1", 80), CheckSpec(timeout=2.5))
+        reactor.advance(2.4)
+        self.assertNoResult(done)
+        reactor.advance(0.1)
+        result = self.successResultOf(done)
+        self.assertEqual((result.ok, result.reason, result.elapsed), (False, "no connection in 2.5 s", 2.5))
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_cancelled_while_connecting(self) -> None:
+        """Whoever gives up a check gets its end at once, and no timer stays."""
+        reactor = MemoryReactorClock()
+        done = TcpProbe(reactor)(Address("10.0.0.1", 80), CheckSpec())
+        done.addErrback(lambda failure: failure.trap(CancelledError))
+        done.cancel()
+        self.successResultOf(done)
+        self.assertEqual(reactor.getDelayedCalls(), [])

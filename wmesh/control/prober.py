@@ -1,0 +1,287 @@
+"""Who is checked when: active health for every member of the Directory.
+
+Strategy: each member that is to be checked has a `_Watch` with its own next due time; a heap orders them, so a sweep
+costs as much as there is to do, not as there are members. A LoopingCall sweeps; what becomes due in between (a member
+that just appeared, a check that ended while others queued) does not wait for it. No more than `concurrency` checks run
+at once, one per member. Results go to `Directory.observe`, which alone judges them.
+
+How often: `interval` normally; `fast_interval` while the evidence is changing; and while an instance starts (it was
+never healthy and is younger than `start_timeout`) in pauses that grow from 0.1 s by a quarter, so that its readiness
+is noticed no later than a quarter of the time that it took. Every pause is jittered by 15%, and the first normal one
+falls anywhere in the interval: a fleet that appeared at once is checked evenly from then on.
+
+An instance from the registry that does not answer yet while it starts is not sick: its failures are kept as the reason
+of its unknown health and are not counted. A static instance was there before us, so its failures count from the first.
+
+Not checked: members in MAINT, services whose checks are off, and what is part of the gateway itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wmesh.cluster.directory import Directory
+from wmesh.cluster.member import Member
+from wmesh.events import AdminStateChanged, Event, InstanceAdded, InstanceRemoved
+from wmesh.interfaces import Probe
+from wmesh.model import AdminState, CheckResult, Health, ServiceSpec
+
+SWEEP = 0.05
+"""Seconds between two looks at the heap: the precision of all pauses."""
+
+JITTER = 0.15
+START_PAUSE = 0.1
+START_GROWTH = 1.25
+
+Key = tuple[str, str]
+
+
+class _Watch:
+    """One member under watch. `turn` tells its newest heap entry from the ones that it replaced."""
+
+    __slots__ = ("checks", "member", "parked", "proven", "running", "since", "spec", "spread", "started", "turn")
+
+    def __init__(self, member: Member, spec: ServiceSpec, now: float) -> None:
+        self.member = member
+        self.spec = spec
+        self.since = now
+        self.parked = False
+        self.proven = member.health.state is Health.HEALTHY
+        self.running: Deferred[CheckResult] | None = None
+        self.started = 0.0
+        self.checks = 0
+        self.spread = False
+        self.turn = 0
+
+
+class Prober:
+    """Checks the members of `directory` until stopped. `probe_for` is asked once for each service."""
+
+    _log = Logger()
+    _surviving = _log.failureHandler("A health check could not be begun or its result not be taken")
+
+    def __init__(
+        self,
+        directory: Directory,
+        clock: IReactorTime,
+        random: Random,
+        probe_for: Callable[[ServiceSpec], Probe],
+        concurrency: int = 64,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._random = random
+        self._probe_for = probe_for
+        self._concurrency = concurrency
+        self._probes: dict[str, Probe] = {}
+        self._watches: dict[Key, _Watch] = {}
+        self._heap: list[tuple[float, int, _Watch]] = []
+        self._turns = 0
+        self._running: set[_Watch] = set()
+        self._unheard: set[_Watch] = set()
+        self._rounds: list[Deferred[None]] = []
+        self._soon: IDelayedCall | None = None
+        self._sweeps: LoopingCall | None = None
+        directory.subscribe(self._heard)
+
+    def start(self) -> None:
+        """Check everybody who is there, at once, and go on. Starting twice is no error."""
+        if self._sweeps is not None:
+            return
+        self._sweeps = LoopingCall(self._sweep)
+        self._sweeps.clock = self._clock
+        for cluster in self._directory.clusters.values():
+            for member in cluster.members.values():
+                self._watch(member)
+        self._unheard = set(self._watches.values())
+        self._sweeps.start(SWEEP, now=False)
+
+    def stop(self) -> None:
+        """Stop at once; checks on their way are given up and change nothing."""
+        if self._sweeps is None:
+            return
+        self._sweeps.stop()
+        self._sweeps = None
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        self._heap.clear()
+        for watch in list(self._watches.values()):
+            self._forget(watch)
+        self._watches.clear()
+        self._round_over()
+
+    def first_round(self, timeout: float = 5.0) -> Deferred[None]:
+        """Fires when everybody who was there at `start()` has been checked once, or after `timeout` seconds."""
+        over: Deferred[None] = Deferred()
+        if self._unheard:
+            self._rounds.append(over)
+            late = self._clock.callLater(timeout, self._give_up_round, over)
+            over.addBoth(_cancel_first, late)
+        else:
+            over.callback(None)
+        return over
+
+    # Who is watched.
+
+    def _heard(self, event: Event) -> None:
+        """The Directory's word. Nothing is checked from here: later sinks have not heard of this event yet."""
+        if self._sweeps is None:
+            return
+        if isinstance(event, InstanceAdded):
+            member = self._directory.member(event.record.service, event.record.id)
+            if member is not None:
+                self._watch(member)
+        elif isinstance(event, InstanceRemoved):
+            watch = self._watches.pop((event.service, event.id), None)
+            if watch is not None:
+                self._forget(watch)
+        elif isinstance(event, AdminStateChanged):
+            watch = self._watches.get((event.service, event.id))
+            if watch is not None and watch.parked:
+                watch.parked = False
+                self._schedule(watch, self._clock.seconds())
+
+    def _watch(self, member: Member) -> None:
+        record = member.record
+        spec = self._directory.clusters[record.service].spec
+        if spec.check.enabled and record.origin != "builtin":
+            now = self._clock.seconds()
+            watch = self._watches[record.service, record.id] = _Watch(member, spec, now)
+            self._schedule(watch, now)
+
+    def _forget(self, watch: _Watch) -> None:
+        watch.turn = -1
+        if watch.running is not None:
+            watch.running.cancel()
+        self._heard_of(watch)
+
+    # When: the heap.
+
+    def _schedule(self, watch: _Watch, due: float) -> None:
+        self._turns += 1
+        watch.turn = self._turns
+        heapq.heappush(self._heap, (due, watch.turn, watch))
+        if due <= self._clock.seconds():
+            self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
+        if self._soon is None:
+            self._soon = self._clock.callLater(0, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        self._soon = None
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Start what is due, as far as there is room. Its errors end here: LoopingCall stops for good at the first."""
+        with self._surviving:
+            now = self._clock.seconds()
+            heap = self._heap
+            while heap and heap[0][0] <= now and len(self._running) < self._concurrency:
+                _, turn, watch = heapq.heappop(heap)
+                if turn != watch.turn or watch.running is not None:
+                    continue
+                if watch.member.admin is AdminState.MAINT:
+                    watch.parked = True
+                    self._heard_of(watch)
+                else:
+                    self._check(watch, now)
+
+    # One check.
+
+    def _check(self, watch: _Watch, now: float) -> None:
+        watch.started = now
+        watch.checks += 1
+        self._running.add(watch)
+        running = Deferred.fromCoroutine(self._ask(watch))
+        watch.running = running
+        running.addBoth(self._ended, watch)
+
+    async def _ask(self, watch: _Watch) -> CheckResult:
+        spec = watch.spec
+        probe = self._probes.get(spec.name)
+        if probe is None:
+            probe = self._probes[spec.name] = self._probe_for(spec)
+        return await probe(watch.member.record.address, spec.check)
+
+    def _ended(self, outcome: CheckResult | Failure, watch: _Watch) -> None:
+        self._running.discard(watch)
+        watch.running = None
+        if isinstance(outcome, Failure):
+            if not isinstance(outcome.value, CancelledError):
+                # A probe promises not to fail; but users write probes, too.
+                self._log.failure("The probe of {service} failed itself", outcome, service=watch.spec.name)
+            outcome = CheckResult(False, "the check itself failed", 0.0)
+        if watch.turn >= 0:
+            with self._surviving:
+                self._take(watch, outcome)
+        self._heard_of(watch)
+        # Taking the result may have ended the watch: sinks do as they like.
+        if watch.turn >= 0:
+            now = self._clock.seconds()
+            self._schedule(watch, max(now, watch.started + self._pause(watch, now)))
+        if self._heap and self._heap[0][0] <= self._clock.seconds() and self._sweeps is not None:
+            self._sweep_soon()
+
+    def _take(self, watch: _Watch, result: CheckResult) -> None:
+        member = watch.member
+        if not result.ok and self._excused(watch):
+            member.health.excuse(f"starting: {result.reason}")
+        else:
+            self._directory.observe(member, result)
+        watch.proven = watch.proven or member.health.state is Health.HEALTHY
+
+    def _pause(self, watch: _Watch, now: float) -> float:
+        """Seconds from the beginning of this check to the next."""
+        check = watch.spec.check
+        fast = min(check.fast_interval, check.interval)
+        if self._starting(watch, now):
+            # The exponent is bounded: long before, the pause has reached any sensible fast_interval.
+            pause = min(fast, START_PAUSE * START_GROWTH ** min(watch.checks - 1, 50))
+        elif not watch.member.health.settled:
+            pause = fast
+        elif watch.spread:
+            pause = check.interval
+        else:
+            watch.spread = True
+            return self._random.uniform(fast, check.interval)
+        return pause * self._random.uniform(1.0 - JITTER, 1.0 + JITTER)
+
+    def _starting(self, watch: _Watch, now: float) -> bool:
+        """Never healthy, and young enough to be forgiven."""
+        return not watch.proven and now - watch.since < watch.spec.start_timeout
+
+    def _excused(self, watch: _Watch) -> bool:
+        return watch.member.record.origin == "registry" and self._starting(watch, self._clock.seconds())
+
+    # The first round.
+
+    def _heard_of(self, watch: _Watch) -> None:
+        if watch in self._unheard:
+            self._unheard.discard(watch)
+            if not self._unheard:
+                self._round_over()
+
+    def _round_over(self) -> None:
+        self._unheard.clear()
+        rounds, self._rounds = self._rounds, []
+        for over in rounds:
+            over.callback(None)
+
+    def _give_up_round(self, over: Deferred[None]) -> None:
+        self._rounds.remove(over)
+        over.callback(None)
+
+
+def _cancel_first(result: None, late: IDelayedCall) -> None:
+    if late.active():
+        late.cancel()

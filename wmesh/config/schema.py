@@ -148,6 +148,19 @@ GATEWAY = _section(
         notes=("Name only proxies of your own: whoever is trusted here can claim any client address.",),
     ),
     Option(
+        "forwarded_header",
+        kinds.switch(),
+        "Also tell instances of the client in the standard Forwarded header (RFC 7239), besides X-Forwarded-*.",
+        "forwarded_header = yes",
+    ),
+    Option(
+        "operate_from",
+        places.networks,
+        "Which client addresses may change things through the admin side (scaling, for example). Anybody else may only"
+        " look. Counted are the peer and everybody whom X-Forwarded-For names.",
+        "operate_from = 127.0.0.0/8, 10.1.0.0/16",
+    ),
+    Option(
         "header_timeout",
         kinds.duration(0.01, HOUR),
         "The time from the first byte of a request to the end of its head. A slower client is answered 408.",

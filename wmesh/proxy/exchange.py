@@ -138,7 +138,7 @@ class Exchange:
         lines = forwarded_lines(peer, head)
         if plan.prefix_line and head.claims is None:
             lines += plan.prefix_line
-        self.written = write_request(head, plan.target(head.target), lines, request_id)
+        self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
         if head.upgrade is not None:
             self._consider_upgrade()
         self._attempt(now)
@@ -314,7 +314,8 @@ class Exchange:
             connection = b"Connection: close\r\n"
         else:
             connection = b"" if request.minor else b"Connection: keep-alive\r\n"
-        return write_response(head, chunked, self.request_id, self.plane.deadlines.date, connection)
+        plane = self.plane
+        return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
 
     def interim(self, head: ResponseHead) -> bytes:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""

@@ -71,6 +71,10 @@ class _Accepting:
     def hungUp(self) -> None:
         """Listening sockets do not hang up."""
 
+    def connectionLost(self, reason: Any) -> None:
+        self.reactor.forget(self.socket.fileno())
+        super().connectionLost(reason)  # type: ignore[misc]
+
 
 class Acceptor(_Accepting, tcp.Port):
     """A TCP listener."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from wmesh.events import Event, InstanceRemoved
 from wmesh.model import GatewaySpec
 from wmesh.policy.routing import Router
 from wmesh.proxy.deadlines import Deadlines
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.wire.limits import Limits
+from wmesh.wire.request import vias
 
 if TYPE_CHECKING:
     from wmesh.proxy.downstream import Downstream
@@ -24,9 +26,17 @@ class DataPlane:
     """`clock` is monotonic seconds. `connections` are the clients' connections now open."""
 
     def __init__(
-        self, spec: GatewaySpec, router: Router[Plan], reactor: Any, clock: Callable[[], float], random: Random
+        self,
+        spec: GatewaySpec,
+        router: Router[Plan],
+        reactor: Any,
+        clock: Callable[[], float],
+        random: Random,
+        name: str = "wmesh",
     ) -> None:
+        """`name` is what the gateway calls itself in Via."""
         self.spec = spec
+        self.via = vias(name)
         self.router = router
         self.clock = clock
         self.reactor = reactor
@@ -34,7 +44,7 @@ class DataPlane:
         self.poller = Poller(reactor)
         self.deadlines = Deadlines(reactor, clock)
         self.connections: set[Downstream] = set()
-        self.pools: set[Pool] = set()
+        self.pools: dict[tuple[str, str], Pool] = {}
         self.draining = False
         self.accepted = 0
         self._drained: Deferred[None] | None = None
@@ -50,14 +60,22 @@ class DataPlane:
         self._id_count = count = self._id_count + 1
         return b"%b%08x" % (self._id_prefix, count)
 
+    def heard(self, event: Event) -> None:
+        """The Directory's news: connections to an instance that is gone are not kept."""
+        if isinstance(event, InstanceRemoved):
+            pool = self.pools.get((event.service, event.id))
+            if pool is not None:
+                pool.close()
+
     def drain(self) -> Deferred[None]:
         """Let running exchanges finish, close idle connections now; fires when no connection is left."""
         self.draining = True
-        self._drained = Deferred()
+        drained: Deferred[None] = Deferred()
+        self._drained = drained
         for connection in list(self.connections):
             connection.drain()
         self._check_drained()
-        return self._drained
+        return drained
 
     def closed(self, connection: Downstream) -> None:
         """A client's connection is gone."""
@@ -75,7 +93,7 @@ class DataPlane:
         """End everything that is left, and give all descriptors back."""
         for connection in list(self.connections):
             connection.abort()
-        for pool in list(self.pools):
+        for pool in list(self.pools.values()):
             pool.close()
         self.deadlines.stop()
         self.poller.close()

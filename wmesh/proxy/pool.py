@@ -34,7 +34,7 @@ def pool_of(plane: DataPlane, member: Member, spec: ServiceSpec) -> Pool:
     if not isinstance(pool, Pool):
         pool = Pool(plane, member, spec)
         member.pool = pool
-        plane.pools.add(pool)
+        plane.pools[member.record.service, member.record.id] = pool
     return pool
 
 
@@ -99,7 +99,9 @@ class Pool:
     def close(self) -> None:
         """The member is gone, or the data plane stops: no kept connection is left."""
         self.closed = True
-        self.plane.pools.discard(self)
+        record = self.member.record
+        if self.plane.pools.get((record.service, record.id)) is self:
+            del self.plane.pools[record.service, record.id]
         idle, self.idle = self.idle, []
         for conn in idle:
             conn.drop()

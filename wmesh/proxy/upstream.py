@@ -277,7 +277,7 @@ class Upstream:
         exchange.conn = None
         self.exchange = None
         self.tunnel = tunnel = Tunnel(down, self, exchange)
-        down.transport.write(write_switch(head, b"websocket", exchange.request_id))
+        down.transport.write(write_switch(head, b"websocket", exchange.plane.via, exchange.request_id))
         tunnel.open(rest)
 
     # --- the client's backpressure

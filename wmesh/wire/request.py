@@ -20,6 +20,16 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 """RFC 9110 section 9.2.2."""
 
 
+Vias = tuple[bytes, bytes]
+"""What `vias` made: by the minor version received, the lines up to the request id."""
+
+
+def vias(name: str) -> Vias:
+    """The Via line (RFC 9110 section 7.6.3) of a gateway of this name, and the beginning of the X-Request-Id line."""
+    text = name.encode("ascii")
+    return b"Via: 1.0 %b\r\nX-Request-Id: " % text, b"Via: 1.1 %b\r\nX-Request-Id: " % text
+
+
 class RequestHead:
     """One checked request head.
 
@@ -182,7 +192,7 @@ def _apply_options(head: RequestHead, options: tuple[bytes, ...], upgrade: bytes
         head.lines = without(head.lines, names)
 
 
-def write_request(head: RequestHead, target: bytes, forwarded: bytes, request_id: bytes) -> bytes:
+def write_request(head: RequestHead, target: bytes, forwarded: bytes, via: Vias, request_id: bytes) -> bytes:
     """The head for an instance, with its empty line. `forwarded` holds whole field lines, each with its CRLF."""
     if head.has_body or head.length is not None:
         framing = b"\r\nTransfer-Encoding: chunked" if head.chunked else b"\r\nContent-Length: %d" % (head.length or 0)
@@ -199,7 +209,7 @@ def write_request(head: RequestHead, target: bytes, forwarded: bytes, request_id
             head.host,
             head.lines,
             forwarded,
-            b"Via: 1.1 wmesh\r\nX-Request-Id: " if head.minor else b"Via: 1.0 wmesh\r\nX-Request-Id: ",
+            via[head.minor],
             request_id,
             framing,
             b"\r\n\r\n",

@@ -11,6 +11,7 @@ import enum
 
 from wmesh.errors import WireError
 from wmesh.wire.fields import RESPONSE_SPECIALS, connection_options, has_date, without
+from wmesh.wire.request import Vias
 from wmesh.wire.syntax import FIELDS, status_line
 
 
@@ -120,7 +121,9 @@ def _start(status: int, reason: bytes) -> bytes:
     return line
 
 
-def write_response(head: ResponseHead, chunked: bool, request_id: bytes, date: bytes, connection: bytes) -> bytes:
+def write_response(
+    head: ResponseHead, chunked: bool, via: Vias, request_id: bytes, date: bytes, connection: bytes
+) -> bytes:
     """The head for the client, with its empty line.
 
     `chunked`: the body will be sent in chunks. `date` fills in for a missing Date (RFC 9110 section 6.6.1).
@@ -138,7 +141,7 @@ def write_response(head: ResponseHead, chunked: bool, request_id: bytes, date: b
             _start(head.status, head.reason),
             lines,
             b"" if b"\nDate: " in lines or has_date(lines) else b"Date: %b\r\n" % date,
-            b"Via: 1.1 wmesh\r\nX-Request-Id: " if head.minor else b"Via: 1.0 wmesh\r\nX-Request-Id: ",
+            via[head.minor],
             request_id,
             framing,
             connection,
@@ -152,7 +155,7 @@ def write_interim(head: ResponseHead) -> bytes:
     return _start(head.status, head.reason) + head.lines + b"\r\n"
 
 
-def write_switch(head: ResponseHead, protocol: bytes, request_id: bytes) -> bytes:
+def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes) -> bytes:
     """The 101 head that opens a tunnel."""
     return b"".join(
         (
@@ -160,7 +163,8 @@ def write_switch(head: ResponseHead, protocol: bytes, request_id: bytes) -> byte
             head.lines,
             b"Connection: Upgrade\r\nUpgrade: ",
             protocol,
-            b"\r\nVia: 1.1 wmesh\r\nX-Request-Id: ",
+            b"\r\n",
+            via[head.minor],
             request_id,
             b"\r\n\r\n",
         )

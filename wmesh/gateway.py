@@ -1,0 +1,327 @@
+"""The map of the house: every part is built here, handed what it needs, started and stopped in order.
+
+    registry ──► Directory ◄── prober, static instances            control plane
+        ▲            │  ▲
+    heartbeat        │  └── observe                                 one Directory joins the planes
+        ▲            ▼
+    deployment    clusters ◄── exchanges ◄── listeners              data plane
+        ▲                                        │
+        └── controls ◄── admin site ◄────────────┘ (an ordinary route to the built-in service wmesh-admin)
+
+Starting: sockets are bound first, so that a taken port is known before anything is launched; clients are let in once
+the registry has told what it knows and everybody there was checked once; then the services are deployed. Stopping:
+listeners close, running exchanges finish or meet the drain timeout, launched instances are stopped in reverse order,
+and the registry goes last. `stopService` returns the Deferred of the whole chain.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from wmesh.admin.site import make_site
+from wmesh.balance import STRATEGIES
+from wmesh.cluster.directory import Directory
+from wmesh.control.controls import MeshControls, Phase
+from wmesh.control.deployment import Deployment
+from wmesh.control.heartbeat import Heartbeat
+from wmesh.control.launchers.process import ProcessLauncher
+from wmesh.control.prober import Prober
+from wmesh.control.probes import probes
+from wmesh.control.registry import registry_for
+from wmesh.control.slot import follow
+from wmesh.errors import MeshError
+from wmesh.events import InstanceAdded, InstancesReset
+from wmesh.interfaces import Strategy
+from wmesh.metrics.traffic import Traffic
+from wmesh.model import Address, CheckSpec, InstanceRecord, MeshConfig, ServiceSpec
+from wmesh.proxy.listener import is_secure, listen
+from wmesh.proxy.plan import compile_routes
+from wmesh.proxy.plane import DataPlane
+from wmesh.wire.forwarded import Peers
+
+ADMIN = "wmesh-admin"
+FIRST_ROUND = 3.0
+"""Seconds that listeners wait for the first check of instances known at the start."""
+
+log = Logger()
+
+
+class Gateway(Service):
+    """One running mesh. `clock` is monotonic seconds."""
+
+    name = "wmesh"
+
+    def __init__(
+        self,
+        config: MeshConfig,
+        reactor: Any,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Random | None = None,
+        failed: Callable[[], None] | None = None,
+    ) -> None:
+        """`failed` is called when the start does not succeed; everything begun is undone by then."""
+        self.config = config
+        self.ready: Deferred[None] = Deferred()
+        self._reactor = reactor
+        self._failed = failed
+        self._random = random or Random()
+        self._ports: list[Any] = []
+        self._admin_port: Any = None
+        self._starting: Deferred[None] | None = None
+        self._stopping: Deferred[None] | None = None
+
+        admin = ServiceSpec(
+            name=ADMIN,
+            check=CheckSpec(enabled=False),
+            routes=config.gateway.admin_routes if config.gateway.admin_listen else (),
+            strip_prefix=False,
+        )
+        served = (*config.services, admin)
+        self.directory = Directory(served, self._strategy, clock)
+        self.traffic = {spec.name: Traffic() for spec in served}
+        router = compile_routes(served, self.directory.clusters, self.traffic)
+        self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
+        self.directory.subscribe(self.plane.heard)
+
+        self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
+        self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
+        self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
+        self.launches = any(spec.command for spec in config.services)
+        self.deployment = Deployment(
+            config.services,
+            self.launcher,
+            self._register,
+            self._deregister,
+            self.directory,
+            reactor,
+            self._random,
+            self._announce,
+            reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
+        )
+        self.heartbeat = Heartbeat(
+            self.registry, config.registry.heartbeat, reactor, self._random, self.deployment.loads
+        )
+        self.controls = MeshControls(
+            config, self.directory, self.registry, self.deployment, self.traffic, clock, clock()
+        )
+
+    def _strategy(self, spec: ServiceSpec) -> Strategy:
+        return STRATEGIES[spec.strategy](self._random)
+
+    async def _register(self, record: InstanceRecord) -> None:
+        await self.registry.register(record)
+        self.heartbeat.add(record)
+
+    async def _deregister(self, service: str, id: str) -> None:
+        self.heartbeat.remove(service, id)
+        await self.registry.deregister(service, id)
+
+    def _announce(self, text: str) -> None:
+        log.info("{text}", text=text)
+
+    # --- starting
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._start_failed)
+
+    async def _start(self) -> None:
+        config = self.config
+        for note in config.notes:
+            log.warn("{note}", note=note)
+        if self.launches or config.registry.url.startswith("embedded:"):
+            os.makedirs(config.mesh.state_dir, mode=0o700, exist_ok=True)
+        await self._bind()
+        if self.launches:
+            for line in await self.launcher.sweep():
+                self._announce(line)
+        await self._open_admin()
+        await self.registry.start(self.directory.apply)
+        self._announce(f"registry: {_registry_line(self.registry.status())}")
+        self._apply_static()
+        self.plane.start()
+        self.prober.start()
+        self.heartbeat.start()
+        await self.prober.first_round(FIRST_ROUND)
+        for port in self._ports:
+            port.startReading()
+        self._announce(f"listening: {', '.join(self._urls()) or 'nowhere'}")
+        if config.services:
+            deployed = await self.deployment.deploy_all()
+            self._announce(str(deployed))
+        if self._stopping is not None:
+            return
+        self.controls.phase = Phase.RUNNING
+        self._announce(f"{config.mesh.name} is ready: {(self._urls() or ['no listener'])[0]}")
+        self.ready.callback(None)
+
+    async def _bind(self) -> None:
+        gateway = self.config.gateway
+        for description in gateway.listen:
+            secure = is_secure(description)
+            peers = Peers(gateway.trusted_proxies, b"https" if secure else b"http", gateway.forwarded_header)
+            port: Any = await listen(self.plane, description, peers)
+            # Bound, but nobody is let in before there is somebody to serve them.
+            port.stopReading()
+            self._ports.append(port)
+
+    async def _open_admin(self) -> None:
+        description = self.config.gateway.admin_listen
+        if not description:
+            return
+        make_endpoint: Any = serverFromString
+        site = make_site(self.controls, operate_from=self.config.gateway.operate_from, reactor=self._reactor)
+        self._admin_port = await make_endpoint(self._reactor, description).listen(site)
+        host = self._admin_port.getHost()
+        if not hasattr(host, "port"):
+            log.info("the admin side listens at {where}; only TCP can be reached on the public port", where=description)
+            return
+        address = Address(_reachable(host.host), host.port)
+        self.directory.apply(InstanceAdded(InstanceRecord(ADMIN, "self", address, origin="builtin")))
+
+    def _apply_static(self) -> None:
+        records = tuple(
+            InstanceRecord(
+                spec.name,
+                str(instance.address),
+                instance.address,
+                spec.version,
+                instance.weight or spec.weight,
+                spec.tags,
+                origin="static",
+            )
+            for spec in self.config.services
+            for instance in spec.instances
+        )
+        self.directory.apply(InstancesReset("static", records))
+
+    def _urls(self) -> list[str]:
+        urls = []
+        for description, port in zip(self.config.gateway.listen, self._ports, strict=False):
+            host = port.getHost()
+            if hasattr(host, "port"):
+                name = "localhost" if host.host in ("0.0.0.0", "::", "127.0.0.1") else host.host
+                scheme = "https" if is_secure(description) else "http"
+                urls.append(f"{scheme}://{f'[{name}]' if ':' in name else name}:{host.port}/")
+            else:
+                urls.append(description)
+        return urls
+
+    def _start_failed(self, failure: Any) -> Deferred[None] | None:
+        if self._stopping is not None:
+            return None  # what was waited for was taken away by the stop itself
+        if failure.check(CannotListenError):
+            log.critical("cannot start: {problem}", problem=_cannot_listen(failure.value))
+        elif failure.check(MeshError, ValueError, OSError):
+            log.critical("cannot start: {problem}", problem=failure.getErrorMessage())
+        else:
+            log.failure("cannot start, on an error of our own", failure)
+        stopped = self._stop_once()
+        stopped.addBoth(lambda _: self._failed() if self._failed is not None else None)
+        return stopped
+
+    # --- stopping
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]
+        return self._stop_once()
+
+    def _stop_once(self) -> Deferred[None]:
+        if self._stopping is None:
+            self._stopping = Deferred()
+            stopped = Deferred.fromCoroutine(self._stop())
+            stopped.addErrback(lambda failure: log.failure("could not stop cleanly", failure))
+            stopped.chainDeferred(self._stopping)
+        return follow(self._stopping)
+
+    async def _stop(self) -> None:
+        """Every step is taken, whatever became of the one before: nothing may be left behind."""
+        self.controls.phase = Phase.DRAINING
+        for step in (self._close_listeners, self._drain, self._stop_control, self._close_admin, self._close_registry):
+            try:
+                await step()
+            except Exception:  # noqa: BLE001 - see above
+                log.failure("a step of stopping failed: {step}", step=step.__name__.strip("_"))
+        self._announce("stopped")
+
+    async def _close_listeners(self) -> None:
+        await DeferredList([_stop_listening(port) for port in self._ports], consumeErrors=True)
+
+    async def _drain(self) -> None:
+        timeout = self.config.gateway.drain_timeout
+        busy = sum(connection.current is not None for connection in self.plane.connections)
+        if busy:
+            self._announce(f"stopping: {busy} requests are running and have {timeout:g} s to finish")
+        else:
+            self._announce("stopping")
+        drained = self.plane.drain()
+        drained.addTimeout(timeout, self._reactor, onTimeoutCancel=lambda *_: None)
+        await drained
+        left = len(self.plane.connections)
+        if left:
+            log.warn("{left} connections had not finished and are cut", left=left)
+        self.plane.stop()
+
+    async def _stop_control(self) -> None:
+        self.prober.stop()
+        await self.deployment.stop_all()
+        self.heartbeat.stop()
+
+    async def _close_admin(self) -> None:
+        if self._admin_port is not None:
+            await _stop_listening(self._admin_port)
+
+    async def _close_registry(self) -> None:
+        await self.registry.stop()
+
+
+def _stop_listening(port: Any) -> Deferred[Any]:
+    return port.stopListening() or succeed(None)
+
+
+def _reachable(host: str) -> str:
+    """The address at which this process reaches what listens at `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _ports_of(descriptions: tuple[str, ...]) -> list[int]:
+    """The TCP ports that listeners take, which launched instances must not."""
+    numbers = (description.split(":")[1] for description in descriptions if description.startswith(("tcp:", "ssl:")))
+    return [int(number) for number in numbers if number.isdigit()]
+
+
+def _registry_line(status: Any) -> str:
+    where = f" at {status['url']}" if status.get("url") and status["url"] != f"{status['kind']}:" else ""
+    state = "" if status.get("connected") else ", not reached yet"
+    return f"{status['kind']}{where}, {status.get('instances', 0)} instances known{state}"
+
+
+def _cannot_listen(problem: CannotListenError) -> str:
+    where = f"{problem.interface or '*'}:{problem.port}"
+    reason = getattr(problem.socketError, "strerror", None) or problem.socketError
+    return f"cannot listen at {where}: {reason}; is another gateway running?"
+
+
+def exit_after_failure() -> None:
+    """Make the process end with status 1 once everything has been shut down in order."""
+    import atexit
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    atexit.register(leave)

@@ -1,0 +1,61 @@
+"""`twistd wmesh --config FILE`: the options, and the service that twistd runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import ILogObserver
+from twisted.python import usage
+from twisted.python.components import Componentized
+
+from wmesh.config import load
+from wmesh.console import console_observer
+from wmesh.errors import ConfigError
+from wmesh.gateway import Gateway, exit_after_failure
+
+
+class Options(usage.Options):
+    """What `twistd wmesh` takes."""
+
+    optParameters = [["config", "c", "etc/mesh.ini", "The configuration; docs/configuration.rst says what is in it."]]
+    longdesc = "Run the wmesh gateway: service discovery, load balancing and proxying from one mesh.ini."
+
+
+class ConsoleGateway(Gateway):
+    """A gateway that brings its own log observer where twistd would write its log to the terminal."""
+
+    observer: Any = None
+
+    def setServiceParent(self, parent: IService) -> None:
+        # twistd hands over its application here, before it starts logging: the one moment to say how.
+        if self.observer is not None and isinstance(parent, Componentized):
+            set_component: Any = parent.setComponent
+            set_component(ILogObserver, self.observer)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+
+
+def makeService(options: Options, reactor: Any = None) -> Gateway:
+    """Build the gateway. A bad configuration prints all that is wrong with it and ends the process."""
+    if reactor is None:
+        from twisted.internet import reactor
+    try:
+        config = load(options["config"], os.environ).config
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(1) from None
+
+    def failed() -> None:
+        exit_after_failure()
+        core: IReactorCore = reactor
+        core.stop()
+
+    gateway = ConsoleGateway(config, reactor, failed=failed)
+    parent = getattr(options, "parent", None) or {}
+    if parent.get("nodaemon") and not (parent.get("logfile") or parent.get("syslog") or parent.get("logger")):
+        gateway.observer = console_observer(sys.stdout, config.mesh.log_level)
+    return gateway

@@ -37,7 +37,10 @@ class DirectoryTests(SynchronousTestCase):
 
     def choices(self) -> list[str]:
         """Whom the strategy of pricing may choose now."""
-        strategy = self.directory.clusters["pricing"].strategy
+        cluster = self.directory.clusters["pricing"]
+        if cluster.stale:
+            cluster.refresh()  # as the next request would
+        strategy = cluster.strategy
         assert isinstance(strategy, FirstUntried)
         return [member.record.id for member in strategy.members]
 

@@ -145,7 +145,7 @@ class CadenceTests(ProberCase):
         self.assertGreater(len({round(pause, 1) for pause in pauses}), 5)
 
     def test_a_failure_makes_it_faster(self) -> None:
-        """While the evidence is changing, checks come every second: three failures take two seconds, not half a minute."""
+        """While the evidence is changing, checks come every second: three failures take 2 s, not half a minute."""
         self.prober.start()
         self.add(record())
         self.clock.advance(0)

@@ -82,6 +82,7 @@ class Cluster:
         "refusals",
         "requests",
         "spec",
+        "stale",
         "strategy",
     )
 
@@ -90,6 +91,7 @@ class Cluster:
         self.strategy = strategy
         self.members: dict[str, Member] = {}
         self.limit = spec.max_connections
+        self.stale = True
         self.in_flight = 0
         self.requests = 0
         self.failures = 0
@@ -102,6 +104,8 @@ class Cluster:
         if 0 < self.limit <= self.in_flight:
             self.refusals += 1
             return Refusal("service_full", f"{self.in_flight} of {self.limit} requests in flight")
+        if self.stale:
+            self.refresh()
         member = self.strategy.pick(key, tried, now)
         while member is not None and 0 < member.limit <= member.in_flight:
             tried = (*tried, member)
@@ -131,7 +135,12 @@ class Cluster:
         return Refusal("no_healthy_instance", f"none of {len(self.members)} instances may take requests", 2)
 
     def refresh(self) -> None:
-        """Hand the strategy the eligible members, in a stable order. Called when a verdict or weight changed."""
+        """Hand the strategy the eligible members, in a stable order.
+
+        A change of a verdict, a weight or the set itself only marks the cluster `stale`; the next request pays for the
+        refresh. So a burst of changes costs one, and ten thousand instances can come at once.
+        """
+        self.stale = False
         members = [member for member in self.members.values() if member.eligible()]
         members.sort(key=lambda member: member.record.id)
         self.strategy.rebuild(members)

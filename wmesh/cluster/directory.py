@@ -62,7 +62,7 @@ class Directory:
                 member = self.member(service, id)
                 if member is not None and member.admin is not state:
                     member.admin = state
-                    self.clusters[service].refresh()
+                    self.clusters[service].stale = True
                     self._tell(event)
             case LoadReported(service, id, sample):
                 member = self.member(service, id)
@@ -84,7 +84,7 @@ class Directory:
             cluster.checks_failed += 1
         old = member.health.state
         if member.health.observe(result.ok, result.reason, self._clock()):
-            cluster.refresh()
+            cluster.stale = True
             self._tell(HealthChanged(record.service, record.id, old, member.health.state, result.reason))
 
     def _put(self, record: InstanceRecord) -> None:
@@ -98,20 +98,20 @@ class Directory:
                 return
             member.record = record
             member.weight = record.weight
-            cluster.refresh()
+            cluster.stale = True
             self._tell(InstanceUpdated(record))
             return
         if member is not None:
             self._drop(record.service, record.id, InstanceRemoved(record.service, record.id, "replaced"))
         cluster.members[record.id] = Member(record, cluster.spec, self._clock())
-        cluster.refresh()
+        cluster.stale = True
         self._tell(InstanceAdded(record))
 
     def _drop(self, service: str, id: str, event: InstanceRemoved) -> None:
         cluster = self.clusters.get(service)
         if cluster is None or cluster.members.pop(id, None) is None:
             return
-        cluster.refresh()
+        cluster.stale = True
         self._tell(event)
 
     def _reset(self, origin: str, records: tuple[InstanceRecord, ...]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +18,9 @@ WAIT = "import sys; sys.stdin.read()"
 
 class NotesTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = self.mktemp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = f"{folder.name}/state"
         self.notes = Notes(self.folder)
 
     def child(self, program: str = WAIT, **environment: str) -> subprocess.Popen[bytes]:

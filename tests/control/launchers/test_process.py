@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -47,7 +48,9 @@ class ProcessCase(TestCase):
         from twisted.internet import reactor
 
         self.reactor = reactor
-        self.state_dir = self.mktemp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.state_dir = f"{folder.name}/state"
         self.launcher = ProcessLauncher(reactor, self.state_dir)
         self.exits: list[str] = []
         self.exited: Deferred[str] = Deferred()
@@ -144,8 +147,8 @@ class EndTests(ProcessCase):
         self.assertEqual(await self.exited, "exited with code 1: no such table: prices")
 
     async def test_killed(self) -> None:
-        """A signal is told by its name."""
-        child = await self.launch(WAIT)
+        """A signal is told by its name; what was on stderr last has nothing to do with it."""
+        child = await self.launch(f"import sys; print('GET /health', file=sys.stderr); {WAIT}")
         await self.ready(child)
         os.kill(child.pid, signal.SIGKILL)
         self.assertEqual(await self.exited, "killed by SIGKILL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -56,8 +57,9 @@ class ParseTests(SynchronousTestCase):
 
 class MeterTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.proc = FakeProc(self.mktemp())
-        os.mkdir(self.proc.root)
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.proc = FakeProc(folder.name)
 
     def test_cpu_is_a_difference(self) -> None:
         """The first sample covers the whole life, the second the time since the first."""

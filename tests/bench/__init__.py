@@ -1,0 +1,1 @@
+"""The pure parts of the benchmark: parsers of what wrk and the kernel print, the report, and what peers are told."""

@@ -1,19 +1,10 @@
 """Brings the services up in the order that their dependencies ask for, keeps their instances running, takes them down.
 
-Strategy: one small state machine per service, moved by one function (`_advance`) whenever the Directory has news or a
-timeout passes. What a service waits for is health as the Directory knows it, so it does not matter who runs the
-instances that it depends on. Keeping one instance running, life after life, is `wmesh.control.slot`'s matter.
+Strategy: one small state machine per service (`wmesh.policy.phases`), moved by one function (`_advance`) whenever the
+Directory has news or a timeout passes. What a service waits for is health as the Directory knows it, so it does not
+matter who runs the instances that it depends on. Keeping one instance running, life after life, is
+`wmesh.control.slot`'s matter.
 
-```
-             dependencies are healthy            enough instances are healthy
-WAITING ───────────────────────────► STARTING ───────────────────────────────► UP
-   │ a dependency is late    ▲          │ start_timeout                          ▲
-   ▼ or blocked itself       │          ▼                                        │
-BLOCKED ─────────────────────┘         LATE ─────────────────────────────────────┘
-      dependencies are healthy               enough instances are healthy
-
-every one of them ── stop_all() ──► STOPPED
-```
 Nothing is given up: a late service goes on being restarted and checked, and what is blocked by it starts when it heals.
 Once up, a service is not stopped because a dependency fails: that is for health checks and breakers to deal with.
 
@@ -22,7 +13,6 @@ Not here: how many instances there should be by load (the autoscaler decides, an
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -31,6 +21,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from wmesh.cluster.directory import Directory
 from wmesh.control.launchers.ports import allocate_port, is_free
@@ -40,39 +31,7 @@ from wmesh.events import AdminStateChanged, Event, HealthChanged, InstanceAdded,
 from wmesh.interfaces import Launcher
 from wmesh.model import Health, InstanceRecord, LoadSample, ServiceSpec
 from wmesh.policy.ordering import levels
-
-
-class Phase(enum.IntEnum):
-    WAITING = 0
-    BLOCKED = 1
-    STARTING = 2
-    LATE = 3
-    UP = 4
-    STOPPED = 5
-
-
-class Signal(enum.IntEnum):
-    DEPENDENCIES_HEALTHY = 0
-    DEPENDENCY_LATE = 1
-    ENOUGH_HEALTHY = 2
-    TIMED_OUT = 3
-    STOP = 4
-
-
-_MOVES: Mapping[tuple[Phase, Signal], Phase] = {
-    (Phase.WAITING, Signal.DEPENDENCIES_HEALTHY): Phase.STARTING,
-    (Phase.WAITING, Signal.DEPENDENCY_LATE): Phase.BLOCKED,
-    (Phase.BLOCKED, Signal.DEPENDENCIES_HEALTHY): Phase.STARTING,
-    (Phase.STARTING, Signal.ENOUGH_HEALTHY): Phase.UP,
-    (Phase.STARTING, Signal.TIMED_OUT): Phase.LATE,
-    (Phase.LATE, Signal.ENOUGH_HEALTHY): Phase.UP,
-    **{(phase, Signal.STOP): Phase.STOPPED for phase in Phase},
-}
-
-
-def move(phase: Phase, signal: Signal) -> Phase:
-    """The phase after this signal; signals that mean nothing in a phase change nothing."""
-    return _MOVES.get((phase, signal), phase)
+from wmesh.policy.phases import Phase, Signal, move
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +77,9 @@ class Deployment:
     whether a port can be listened on. Fails with ConfigError if the dependencies make no order.
     """
 
+    _log = Logger()
+    _surviving = _log.failureHandler("A line about the deployment could not be announced")
+
     def __init__(
         self,
         specs: Iterable[ServiceSpec],
@@ -138,10 +100,12 @@ class Deployment:
         self._services = {service.spec.name: service for level in self._levels for service in level}
         self._directory = directory
         self._clock = clock
-        self._announce = announce
+        self._tell = announce
         self._reserved = frozenset(reserved)
         self._free = free
-        self._means = Means(launcher, registry_add, registry_remove, directory, clock, random, announce, self._allocate)
+        self._means = Means(
+            launcher, registry_add, registry_remove, directory, clock, random, self._announce, self._allocate
+        )
         self._tried: Deferred[Deployed] | None = None
         self._soon: IDelayedCall | None = None
         self._stopped: Deferred[None] | None = None
@@ -209,6 +173,11 @@ class Deployment:
         return found
 
     # News.
+
+    def _announce(self, line: str) -> None:
+        """Whoever prints it may fail (a closed terminal, a full disk); the mesh does not stop for that."""
+        with self._surviving:
+            self._tell(line)
 
     def _heard(self, event: Event) -> None:
         """Only notes what happened: nothing is started from inside the Directory's telling."""

@@ -165,17 +165,14 @@ class LaunchedProcess(ProcessProtocol):
             stopped.callback(None)
 
     def _epitaph(self, reason: Failure) -> str:
-        """How it ended, with its last words if it failed."""
+        """How it ended. Who ends by himself says why on stderr, last; who is killed says nothing about that."""
         problem = reason.value
         if not isinstance(problem, ProcessTerminated):
             return "exited with code 0"
         if problem.signal is not None:
-            try:
-                text = f"killed by {signal.Signals(problem.signal).name}"
-            except ValueError:
-                text = f"killed by signal {problem.signal}"
-        else:
-            text = f"exited with code {problem.exitCode}"
+            known = problem.signal in set(signal.Signals)
+            return f"killed by {signal.Signals(problem.signal).name if known else f'signal {problem.signal}'}"
+        text = f"exited with code {problem.exitCode}"
         return f"{text}: {self._last_complaint}" if self._last_complaint else text
 
     def _signal(self, number: signal.Signals) -> None:

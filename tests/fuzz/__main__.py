@@ -15,6 +15,7 @@ At the end the gateway must still serve, and its memory must not have grown. Exi
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import signal
@@ -199,6 +200,7 @@ def start(directory: str, instance: Instance) -> tuple[subprocess.Popen[str], in
     config.write_text(CONFIG.format(port=port, instance=instance.port))
     argv = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "wmesh", "--config", str(config)]
     gateway = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=directory)
+    atexit.register(gateway.kill)
     assert gateway.stdout is not None
     for line in gateway.stdout:
         if "is ready" in line:

@@ -103,7 +103,7 @@ def _case(data: bytes, random: Random) -> bytes:
 
 
 def _cut(data: bytes, random: Random) -> bytes:
-    return data[: random.randrange(1, len(data) + 1)]
+    return data[: random.randrange(len(data) + 1)]
 
 
 _WAYS = (_insert, _insert, _insert_at_line, _insert_at_line, _overwrite, _delete, _repeat, _swap, _case, _cut)

@@ -96,7 +96,7 @@ class ChunkDecoder:
         before = len(self._line)
         line = self._line + data[position:]
         end = line.find(b"\r\n\r\n", max(0, before - 3))
-        if end > self._limit or (end < 0 and len(line) > self._limit):
+        if end > self._limit or (end < 0 and len(line) > self._limit + 3):
             raise WireError(f"the trailer section is longer than {self._limit} bytes", 431)
         if end < 0:
             if len(line) > 2 and b"\n" in line.replace(b"\r\n", b""):

@@ -27,12 +27,19 @@ _HOP_BY_HOP = (
 CLAIMS = frozenset(
     (
         b"forwarded",
+        b"x-forwarded-by",
+        b"x-forwarded-client-cert",
         b"x-forwarded-for",
         b"x-forwarded-host",
+        b"x-forwarded-method",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
         b"x-forwarded-proto",
+        b"x-forwarded-protocol",
+        b"x-forwarded-scheme",
         b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-forwarded-uri",
         b"x-real-ip",
     )
 )
@@ -44,6 +51,7 @@ _REQUEST = (
     b"host",
     b"http2-settings",
     b"max-forwards",
+    b"proxy",  # no field of HTTP: CGI programs would take it for their HTTP_PROXY
     b"proxy-authorization",
     b"x-request-id",
     *CLAIMS,
@@ -51,12 +59,12 @@ _REQUEST = (
 _RESPONSE = (*_HOP_BY_HOP, b"proxy-authenticate", b"x-request-id")
 
 
-def _finder(names: Iterable[bytes]) -> re.Pattern[bytes]:
+def _finder(names: Iterable[bytes], hyphen: bytes = b"-") -> re.Pattern[bytes]:
     # Grouped by first letter, behind a look at that letter, because that is what lets the engine skip a line at once.
     # From the LF before the line to its CR: what is left, joined, still has a CRLF in each place.
     groups: dict[bytes, list[bytes]] = {}
     for name in names:
-        groups.setdefault(name[:1], []).append(re.escape(name[1:]))
+        groups.setdefault(name[:1], []).append(name[1:].replace(b"-", hyphen))
     letters = b"".join(sorted(groups))
     branches = (
         b"[%b%b](?i:%b)" % (letter, letter.upper(), b"|".join(sorted(rest, reverse=True)))
@@ -67,7 +75,8 @@ def _finder(names: Iterable[bytes]) -> re.Pattern[bytes]:
     )
 
 
-REQUEST_SPECIALS = _finder(_REQUEST)
+# CGI, WSGI and their like cannot tell X_Forwarded_For from X-Forwarded-For: found as well, such a spelling is dropped.
+REQUEST_SPECIALS = _finder(_REQUEST, hyphen=b"[-_]")
 RESPONSE_SPECIALS = _finder(_RESPONSE)
 _DATE = re.compile(rb"\n[Dd](?i:ate):")
 
@@ -115,5 +124,8 @@ _NEVER_TRAILERS = frozenset(
 
 def trailer_lines(lines: bytes) -> bytes:
     """The trailer section to pass on: `lines` are whole field lines, each with its CRLF; those forbidden there go."""
-    kept = [line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower() not in _NEVER_TRAILERS]
+    names = _NEVER_TRAILERS
+    kept = [
+        line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower().replace(b"_", b"-") not in names
+    ]
     return b"".join(b"%b\r\n" % line for line in kept)

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from wmesh.model import Network
 from wmesh.wire.request import RequestHead
 
+_EXTENDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
+"""Claims that we have a say on, too; the others of a trusted peer pass on as they came."""
+
 
 class Peer:
     """The other end of one client connection. One object serves all connections from an address on a listener.
@@ -46,11 +49,14 @@ class Peers:
         """`address` is an IP address, or "unix" for a client on a Unix socket, which counts as trusted."""
         peer = self._peers.get(address)
         if peer is None:
+            known = address
+            if address.startswith("::ffff:") and "." in address:
+                address = address[7:]  # an IPv4 client on a listener for both: instances know it by its own address
             trusted = address == "unix" or self.trusts(address)
             peer = Peer(address, self._scheme, trusted, self._forwarded)
             if len(self._peers) >= self.LIMIT:
                 self._peers.clear()
-            self._peers[address] = peer
+            self._peers[known] = peer
         return peer
 
     def trusts(self, address: str) -> bool:
@@ -100,8 +106,9 @@ def _claimed_lines(peer: Peer, head: RequestHead) -> bytes:
         element = b'for="%b";host="%b";proto=%b' % (_node(peer.address), head.host, peer.scheme)
         lines.append(b"Forwarded: %b\r\n" % b", ".join([*earlier, element]))
     if claims:
-        for name in (b"x-forwarded-port", b"x-forwarded-server", b"x-forwarded-prefix", b"x-real-ip"):
-            lines.extend(b"%b: %b\r\n" % (name.title(), value) for value in _values(head, name))
+        for name, value in head.claims or ():
+            if value and name not in _EXTENDED:
+                lines.append(b"%b: %b\r\n" % (name.title(), value))
     return b"".join(lines)
 
 
@@ -117,6 +124,8 @@ def _node(address: bytes) -> bytes:
 
 
 def _is_address(text: str) -> bool:
+    if "%" in text:
+        return False  # a zone means nothing on another machine, and may be any text
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -11,6 +11,7 @@ import enum
 
 from wmesh.errors import WireError
 from wmesh.wire.fields import RESPONSE_SPECIALS, connection_options, has_date, without
+from wmesh.wire.memo import Memo
 from wmesh.wire.request import Vias
 from wmesh.wire.syntax import FIELDS, status_line
 
@@ -24,22 +25,27 @@ class Body(enum.IntEnum):
     UNTIL_CLOSE = 3
 
 
+# WHY: reading a member of an enumeration through its class costs four times what a name of the module does.
+NONE, LENGTH, CHUNKED, UNTIL_CLOSE = Body
+
+
 class ResponseHead:
     """One checked response head; `length` is its Content-Length where that has a meaning, else None.
 
-    `lines` are the end-to-end field lines: CRLF, then each line with its CRLF. `keep` says whether the instance will
+    `start` is the status line to send on, without CRLF. `lines` are the end-to-end field lines: CRLF, then each line
+    with its CRLF. `keep` says whether the instance will
     take another request on the connection. `upgrade` is what a 101 switches to.
     """
 
-    __slots__ = ("body", "keep", "length", "lines", "minor", "reason", "status", "upgrade")
+    __slots__ = ("body", "keep", "length", "lines", "minor", "start", "status", "upgrade")
 
-    def __init__(self, status: int, reason: bytes, minor: int) -> None:
+    def __init__(self, status: int, start: bytes, minor: int) -> None:
         self.status = status
-        self.reason = reason
+        self.start = start
         self.minor = minor
         self.lines = b"\r\n"
         self.length: int | None = None
-        self.body = Body.NONE
+        self.body = NONE
         self.keep = minor == 1
         self.upgrade: bytes | None = None
 
@@ -49,6 +55,10 @@ def read_response(block: bytes, is_head: bool, max_fields: int) -> ResponseHead:
 
     `is_head`: it answers a HEAD request. Raises WireError (502).
     """
+    if not is_head:
+        known = _HEADS.get(block)
+        if known is not None:
+            return known
     first = block.find(b"\r\n")
     head = ResponseHead(*status_line(block[:first]))
     lines = block[first:]
@@ -67,13 +77,20 @@ def read_response(block: bytes, is_head: bool, max_fields: int) -> ResponseHead:
     elif is_head or status == 304:
         pass
     elif chunked:
-        head.body = Body.CHUNKED
+        head.body = CHUNKED
     elif head.length is not None:
-        head.body = Body.LENGTH
+        head.body = LENGTH
     else:
-        head.body = Body.UNTIL_CLOSE
+        head.body = UNTIL_CLOSE
         head.keep = False
+    if not is_head:
+        _HEADS.met(block, head)
     return head
+
+
+# Instances repeat themselves, too: within one second the answers to a popular request often have the very same head.
+# A head is never changed once it was read, so it may be shared. WHY: bench micro "heads".
+_HEADS: Memo[ResponseHead] = Memo(512, 2048)
 
 
 def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
@@ -94,7 +111,9 @@ def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
             chunked = True
         elif name == b"upgrade":
             head.upgrade = value
-    if options:
+    if options == (b"keep-alive",):
+        head.keep = True
+    elif options:
         names = set(options)
         if b"close" in names:
             head.keep = False
@@ -106,19 +125,6 @@ def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
     if chunked and head.length is not None:
         raise WireError("the answer has Content-Length beside Transfer-Encoding", 502)
     return chunked
-
-
-_WRITTEN: dict[tuple[int, bytes], bytes] = {}
-_WRITTEN_LIMIT = 256
-
-
-def _start(status: int, reason: bytes) -> bytes:
-    line = _WRITTEN.get((status, reason))
-    if line is None:
-        line = b"HTTP/1.1 %d %b" % (status, reason)
-        if len(_WRITTEN) < _WRITTEN_LIMIT:
-            _WRITTEN[(status, reason)] = line
-    return line
 
 
 def write_response(
@@ -138,7 +144,7 @@ def write_response(
     lines = head.lines
     return b"".join(
         (
-            _start(head.status, head.reason),
+            head.start,
             lines,
             b"" if b"\nDate: " in lines or has_date(lines) else b"Date: %b\r\n" % date,
             via[head.minor],
@@ -152,14 +158,14 @@ def write_response(
 
 def write_interim(head: ResponseHead) -> bytes:
     """An interim (1xx) head, passed on with its end-to-end fields (RFC 9110 section 15.2)."""
-    return _start(head.status, head.reason) + head.lines + b"\r\n"
+    return head.start + head.lines + b"\r\n"
 
 
 def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes) -> bytes:
     """The 101 head that opens a tunnel."""
     return b"".join(
         (
-            _start(101, head.reason),
+            head.start,
             head.lines,
             b"Connection: Upgrade\r\nUpgrade: ",
             protocol,

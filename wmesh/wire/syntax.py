@@ -100,7 +100,7 @@ _STATUS_LINES_LIMIT = 256
 
 
 def status_line(line: bytes) -> tuple[int, bytes, int]:
-    """(status, reason, minor version) of a status line; those met before are remembered. Raises WireError (502)."""
+    """(status, the same line as HTTP/1.1, minor version) of a status line. Raises WireError (502)."""
     known = _STATUS_LINES.get(line)
     if known is not None:
         return known
@@ -113,7 +113,7 @@ def status_line(line: bytes) -> tuple[int, bytes, int]:
     code = int(status)
     if not 100 <= code <= 599:
         raise WireError(f"status {code} is not between 100 and 599", 502)
-    known = (code, reason or b"", 1 if minor == b"1" else 0)
+    known = (code, b"HTTP/1.1 %d %b" % (code, reason or b""), 1 if minor == b"1" else 0)
     if len(_STATUS_LINES) < _STATUS_LINES_LIMIT:
         _STATUS_LINES[line] = known
     return known

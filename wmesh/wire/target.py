@@ -10,8 +10,11 @@ import re
 
 from wmesh.errors import WireError
 
-_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z")
-_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:[/?;]|%2[fF]|%5[cC]|\\|\Z)")
+_HOST = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
+# What an instance may take for the slash between two segments stands on either side: some decode before they split,
+# and WHATWG URL parsers read a backslash as a slash.
+_DOT_SEGMENT = re.compile(rb"(?:/|\\|%2[fF]|%5[cC])(?:\.|%2[eE]){1,2}(?:[/\\;]|%2[fF]|%5[cC]|\Z)")
+_SUSPECT = re.compile(rb"[#%\\]|/\.")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)\Z")
 
 _GOOD_HOSTS: dict[bytes, bytes] = {}
@@ -22,7 +25,8 @@ def host_name(host: bytes) -> bytes:
     """The name in a Host field value: lower case, no port, no trailing dot. Raises WireError (400)."""
     name = _GOOD_HOSTS.get(host)
     if name is None:
-        if _HOST.match(host) is None:
+        match = _HOST.match(host)
+        if match is None or int(match.group(1) or 0) > 65535:
             raise WireError("the Host field is not a host name with an optional port")
         name = host.lower()
         if name.startswith(b"["):
@@ -38,9 +42,14 @@ def host_name(host: bytes) -> bytes:
 
 def check_path(target: bytes) -> None:
     """Refuse what an instance might read as another path than we do. Raises WireError (400)."""
+    if _SUSPECT.search(target) is None:
+        return
     if b"#" in target:
         raise WireError("a request target has no fragment (#)")
-    if (b"/." in target or b"%2" in target) and _DOT_SEGMENT.search(target.partition(b"?")[0]):
+    path = target.partition(b"?")[0]
+    if b"\\" in path:
+        raise WireError("a path has no backslash; some would read it as a slash")
+    if _DOT_SEGMENT.search(path):
         raise WireError("the path has dot segments; resolve them before asking")
 
 

@@ -3,7 +3,7 @@
 #   make run     the grocery mesh of etc/mesh.ini in the foreground (CONFIG=… for another)
 #   make test    unit tests, then whole-program scenarios
 #   make check   ruff, mypy --strict, architecture tests, the manual built without a warning
-#   make bench   wmesh beside its peers (needs wrk and h2load; BENCH="--cases small" passes options on)
+#   make bench   wmesh beside its peers (needs wrk; BENCH="--cases small" passes options on)
 #   make docs    the manual as HTML in docs/_build
 #   make clean   remove what the others made
 

@@ -51,6 +51,8 @@ def _idle(results: Results) -> float | None:
 GOALS = (
     _ratio("small", "envoy", 0.8),
     _ratio("small", "nginx", 1.2),
+    _ratio("varied", "envoy", 0.8),
+    _ratio("varied", "nginx", 1.2),
     _ratio("64k", "nginx", 1.0),
     _ratio("10m", "nginx", 1.0),
     _ratio("connect", "traefik", 1.0),

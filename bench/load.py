@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +90,11 @@ def wrk_version() -> str:
     return told[1] if len(told) > 1 else "unknown"
 
 
-def drive(url: str, connections: int, seconds: float, *, close: bool) -> Load:
-    """Load `url` for so many seconds. `close` asks for a new connection per request."""
+def drive(url: str, connections: int, seconds: float, how: Sequence[str] = ()) -> Load:
+    """Load `url` for so many seconds. `how` are words for the script: see `bench.records.Case`."""
     binary = shutil.which("wrk") or "wrk"
     argv = [binary, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(SCRIPT)]
-    argv += [url, "--", *(["close"] if close else [])]
+    argv += [url, "--", *how]
     # A wrk that hangs must not hang the run. It sits in the caller's process group: Ctrl-C reaches it by itself.
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30, check=False, cwd=os.sep)
     if done.returncode:

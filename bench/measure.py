@@ -79,11 +79,11 @@ def load_sample(bench: Bench, peer: Peer, binary: str, case: Case, turn: int, se
         wait_until(lambda: answers(site.port, case.path), child)
         check(site.port, case, bench.instances)
         url = f"http://127.0.0.1:{site.port}{case.path}"
-        drive(url, case.connections, WARM_SECONDS, close=case.close)
+        drive(url, case.connections, WARM_SECONDS, case.how)
 
         pids = cpu.family(child.pid)
         core, spent, clock = cpu.core_time(bench.proxy_core), cpu.cpu_time(pids), time.monotonic()
-        load = drive(url, case.connections, seconds, close=case.close)
+        load = drive(url, case.connections, seconds, case.how)
         used = cpu.between(spent, cpu.cpu_time(pids)) / 1e9
         window = time.monotonic() - clock
         ticks = cpu.core_time(bench.proxy_core).total - core.total

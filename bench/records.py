@@ -14,20 +14,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked of a proxy. `close`: the client opens a connection for every request."""
+    """What is asked of a proxy. `how` are words for the load script: "close" opens a connection for every request,
+    "varied" makes every request's path and two of its fields unlike those of any other.
+    """
 
     name: str
     title: str
     path: str
     connections: int
-    close: bool = False
+    how: tuple[str, ...] = ()
 
 
 LOADS = (
     Case("small", "Small GET (1 KiB), ten header fields, keep-alive on both sides", "/small", 64),
+    Case("varied", "Small GET, no two requests alike: path, cookie and trace id differ", "/small", 64, ("varied",)),
     Case("64k", "64 KiB response", "/64k", 64),
     Case("10m", "10 MiB response", "/10m", 8),
-    Case("connect", "Small GET, client connection per request", "/small", 64, close=True),
+    Case("connect", "Small GET, client connection per request", "/small", 64, ("close",)),
 )
 IDLE = Case("idle", "Memory of idle keep-alive connections, each after one small GET", "/small", 5000)
 CASES = {case.name: case for case in (*LOADS, IDLE)}

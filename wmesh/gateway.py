@@ -17,11 +17,13 @@ and the registry goes last. `stopService` returns the Deferred of the whole chai
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -81,6 +83,7 @@ class Gateway(Service):
         self._admin_port: Any = None
         self._starting: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
+        self._hurried: Deferred[None] = Deferred()
 
         admin = ServiceSpec(
             name=ADMIN,
@@ -109,6 +112,7 @@ class Gateway(Service):
             self._random,
             self._announce,
             reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
+            tail=_tail(config),
         )
         self.heartbeat = Heartbeat(
             self.registry, config.registry.heartbeat, reactor, self._random, self.deployment.loads
@@ -239,6 +243,12 @@ class Gateway(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return self._stop_once()
 
+    def hurry(self) -> None:
+        """While it is stopping: do not wait for running requests any longer."""
+        if self._stopping is not None and not self._hurried.called:
+            self._announce("asked again: not waiting for running requests")
+            self._hurried.callback(None)
+
     def _stop_once(self) -> Deferred[None]:
         if self._stopping is None:
             self._stopping = Deferred()
@@ -269,7 +279,7 @@ class Gateway(Service):
             self._announce("stopping")
         drained = self.plane.drain()
         drained.addTimeout(timeout, self._reactor, onTimeoutCancel=lambda *_: None)
-        await drained
+        await DeferredList([drained, self._hurried], fireOnOneCallback=True)
         left = len(self.plane.connections)
         if left:
             log.warn("{left} connections had not finished and are cut", left=left)
@@ -301,6 +311,14 @@ def _ports_of(descriptions: tuple[str, ...]) -> list[int]:
     """The TCP ports that listeners take, which launched instances must not."""
     numbers = (description.split(":")[1] for description in descriptions if description.startswith(("tcp:", "ssl:")))
     return [int(number) for number in numbers if number.isdigit()]
+
+
+def _tail(config: MeshConfig) -> str:
+    """Ends the ids of what this gateway launches, where other gateways may see them: this machine and state_dir."""
+    if config.registry.url.startswith(("memory:", "embedded:")):
+        return ""
+    place = f"{socket.gethostname()}:{os.path.abspath(config.mesh.state_dir)}"
+    return f"-{crc32(place.encode()):08x}"
 
 
 def _registry_line(status: Any) -> str:

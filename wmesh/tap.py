@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -52,10 +53,33 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
     def failed() -> None:
         exit_after_failure()
         core: IReactorCore = reactor
-        core.stop()
+        # twistd starts services before the reactor, and what fails at once fails before there is anything to stop.
+        core.callWhenRunning(core.stop)
 
     gateway = ConsoleGateway(config, reactor, failed=failed)
+    reactor.callWhenRunning(take_signals, reactor, gateway)
     parent = getattr(options, "parent", None) or {}
     if parent.get("nodaemon") and not (parent.get("logfile") or parent.get("syslog") or parent.get("logger")):
         gateway.observer = console_observer(sys.stdout, config.mesh.log_level)
     return gateway
+
+
+def take_signals(reactor: Any, gateway: Gateway) -> None:
+    """SIGTERM and SIGINT stop the gateway in order; then the process ends with status 0. A second one hurries it.
+
+    Twisted's own, which this replaces, kill the process by the same signal after the orderly stop, so that it looks
+    like a crash to whoever started it, and answer a second Ctrl-C with a traceback. What was ignored stays ignored.
+    """
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if told:
+            gateway.hurry()
+        else:
+            told = True
+            reactor.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: reactor.callFromThread(stop))

@@ -1,5 +1,6 @@
 -- What a browser sends on a same-site fetch: Host (wrk adds it) and nine more header fields.
--- The argument "close" after "--" asks for a new connection per request.
+-- Words after "--": "close" asks for a new connection per request; "varied" makes no two requests alike, so that
+-- nothing a proxy may remember of one request helps it with the next.
 -- At the end, one line of JSON: everything that bench/load.py wants to know, in microseconds and bytes.
 
 function init(args)
@@ -15,7 +16,26 @@ function init(args)
    for _, word in ipairs(args) do
       if word == "close" then
          wrk.headers["Connection"] = "close"
+      elseif word == "varied" then
+         vary()
       end
+   end
+end
+
+function vary()
+   wrk.headers["Cookie"] = "session=COUNT9f2c1e7ab34d4c5e8f6071; theme=dark; consent=1"
+   wrk.headers["Traceparent"] = "00-4bf92f3577b34da6a3ce929d0e0eCOUNT-00f067aa0ba902b7-01"
+   local parts = {}
+   local count = 10000000 + math.floor(1000000 * (os.clock() % 10))
+   -- Made once, then only the numbers are put in: the generator must stay cheaper than any proxy.
+   local whole = wrk.format("GET", wrk.path .. "?n=COUNT")
+   for part in (whole .. "COUNT"):gmatch("(.-)COUNT") do
+      parts[#parts + 1] = part
+   end
+   local first, second, third, fourth = parts[1], parts[2], parts[3], parts[4]
+   request = function()
+      count = count + 1
+      return first .. count .. second .. count .. third .. count .. fourth
    end
 end
 

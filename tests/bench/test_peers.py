@@ -71,7 +71,7 @@ class Finding(TestCase):
 class CommandLine(TestCase):
     def test_defaults(self) -> None:
         chosen = options().parse_args([])
-        self.assertEqual(chosen.cases, ["small", "64k", "10m", "connect", "idle"])
+        self.assertEqual(chosen.cases, ["small", "varied", "64k", "10m", "connect", "idle"])
         self.assertEqual(chosen.peers, list(PEERS))
         self.assertEqual((chosen.duration, chosen.rounds), (5, 3))
 

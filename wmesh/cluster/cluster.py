@@ -29,6 +29,11 @@ class Outcome(enum.IntEnum):
     """The client left or the gateway gave up for reasons of its own: no evidence against the instance."""
 
 
+# WHY: reading a member of an enumeration through its class costs four times what a name of the module does.
+OK = Outcome.OK
+CANCELLED = Outcome.CANCELLED
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """No ticket. `reason` is a word for programs, `detail` a sentence, `retry_after` seconds worth waiting."""
@@ -57,9 +62,9 @@ class Ticket:
         member = self.member
         member.in_flight -= 1
         cluster.in_flight -= 1
-        if outcome is Outcome.OK:
+        if outcome is OK:
             member.latency.observe(now - self.started, now)
-        elif outcome is not Outcome.CANCELLED:
+        elif outcome is not CANCELLED:
             member.failures += 1
             cluster.failures += 1
             # A failure must never look fast: it is charged as the longest wait that a good answer may take.

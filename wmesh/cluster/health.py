@@ -38,6 +38,8 @@ class ActiveHealth:
             return False
         self.streak += 1
         if self.streak < self.needed(ok):
+            if self.state is Health.UNKNOWN:
+                self.reason = reason
             return False
         self.state = Health.HEALTHY if ok else Health.UNHEALTHY
         self.reason = reason

@@ -73,8 +73,9 @@ class Deployment:
     """See the top of the file. `announce` is told one readable line a step.
 
     `registry_add` and `registry_remove` are called for what is launched here (compose them of registry and heartbeat);
-    `reserved` are ports that launched instances must keep away from, besides those that the specs declare; `free` says
-    whether a port can be listened on. Fails with ConfigError if the dependencies make no order.
+    `reserved` are ports that launched instances must keep away from, besides those that the specs declare; `tail` ends
+    the ids of launched instances, so that gateways that share a registry do not give the same; `free` says whether a
+    port can be listened on. Fails with ConfigError if the dependencies make no order.
     """
 
     _log = Logger()
@@ -92,6 +93,7 @@ class Deployment:
         announce: Callable[[str], None],
         *,
         reserved: Collection[int] = (),
+        tail: str = "",
         free: Callable[[str, int], bool] = is_free,
     ) -> None:
         self._levels = tuple(
@@ -102,6 +104,7 @@ class Deployment:
         self._clock = clock
         self._tell = announce
         self._reserved = frozenset(reserved)
+        self._tail = tail
         self._free = free
         self._means = Means(
             launcher, registry_add, registry_remove, directory, clock, random, self._announce, self._allocate
@@ -296,7 +299,7 @@ class Deployment:
             self._release(service, slot)
         for _ in range(service.desired - len(staying)):
             taken = {slot.id for slot in service.slots}
-            names = (f"{service.spec.name}-{number}" for number in count(1))
+            names = (f"{service.spec.name}-{number}{self._tail}" for number in count(1))
             slot = Slot(service.spec, next(name for name in names if name not in taken), self._means)
             service.slots.append(slot)
             slot.start()

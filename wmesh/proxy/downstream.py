@@ -23,7 +23,7 @@ from wmesh.errors import WireError
 from wmesh.proxy.exchange import HOLD_PIPELINE, Exchange
 from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plane import DataPlane
-from wmesh.proxy.transport import Stream
+from wmesh.proxy.transport import HIGH_WATER, Stream
 from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.forwarded import Peer, Peers
 from wmesh.wire.request import read_request
@@ -137,6 +137,9 @@ class Downstream:
             try:
                 head = read_request(data[start : end + 2], plane.limits)
             except WireError as fault:
+                if data[start] in b"\r\n":
+                    start = len(data) - len(data[start:].lstrip(b"\r\n"))  # an empty line, as above
+                    continue
                 self._refuse(for_status(fault.status, fault.reason))
                 break
             start = end + 4
@@ -231,6 +234,12 @@ class Downstream:
         if exchange.close_after or not exchange.request_done or self.plane.draining:
             self._finish(exchange.request_done)
             return
+        stream = self.stream
+        if stream is not None and stream.unsent > HIGH_WATER:
+            # Its turn lasts until the client has taken the answer: else answers pile up for one that never reads.
+            self.current = exchange
+            self.transport.registerProducer(self, True)
+            return
         if not self.parsing:
             if self.partial:
                 data, self.partial = self.partial, b""
@@ -238,10 +247,27 @@ class Downstream:
                 dirty, self.dirty = self.dirty, None
                 if dirty is not None:
                     dirty.flush()
-            if self.current is None and self.held & HOLD_PIPELINE:
+            if not self.partial or self.current is None or self.receiving is not None:
                 self.release(HOLD_PIPELINE)
             if self.half_closed and self.current is None and self.transport is not None:
                 self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """The next request waits already: see `exchange_done`."""
+
+    def resumeProducing(self) -> None:
+        """The client took its answer; now the turn of `current` is over."""
+        self.transport.unregisterProducer()
+        if self.current is not None:
+            self.exchange_done(self.current, self.plane.clock())
+
+    def stopProducing(self) -> None:
+        """The client is gone; connectionLost tells it, too."""
+
+    def tunnel_ended(self) -> None:
+        """The instance has left the tunnel: what it said is still sent, and then this connection ends, too."""
+        self.tunnel = None
+        self._finish(False)
 
     def _finish(self, request_done: bool) -> None:
         """No more requests on this connection."""
@@ -252,12 +278,13 @@ class Downstream:
         if transport is None:
             return
         self.diverted = True
-        stream = self.stream
-        if (request_done and not surplus) or self.half_closed or stream is None or transport is not stream:
-            transport.loseConnection()
-            return
         self.held = 0
-        stream.loseWriteConnection()
+        stream = self.stream
+        assert stream is not None
+        if (request_done and not surplus) or self.half_closed or transport is not stream:
+            transport.loseConnection()
+        else:
+            stream.loseWriteConnection()
         stream.resumeProducing()
 
     # --- backpressure
@@ -307,28 +334,30 @@ class Downstream:
 
     def abort(self) -> None:
         """End with a reset: the client must see that something is missing."""
-        if self.transport is not None:
-            self.transport.abortConnection()
+        if self.transport is not None and self.stream is not None:
+            # Not the TLS layer's way, which would say first that all is well and nothing is missing.
+            self.stream.abortConnection()
 
     def drain(self) -> None:
         """The gateway is stopping: an idle connection ends now, a busy one after its answer."""
         if self.current is None and not self.diverted and not self.partial and self.transport is not None:
+            self.diverted = True
             self.transport.loseConnection()
 
     # --- deadlines
 
     def sweep(self, now: float) -> None:
-        if self.tunnel is not None:
-            return
         spec = self.plane.spec
         stream = self.stream
         if stream is not None and stream.unsent:
             # An answer waits for the client to read it: as long as it reads anything at all, it has time.
             if self._waited(now, stream.sent + 16) > spec.body_timeout:
                 self.abort()
+        elif self.tunnel is not None:
+            return
         elif self.diverted:
-            if self._waited(now, 1) > LINGER:
-                self.transport.loseConnection()
+            if self._waited(now, 1) > LINGER and stream is not None:
+                stream.loseConnection()  # over TLS, too: a client that does not say goodbye is not waited for any longer
         elif self.receiving is not None:
             if self.active or self.held:
                 self.active = False
@@ -341,6 +370,7 @@ class Downstream:
             if self._waited(now, 3) > spec.header_timeout:
                 self._refuse(for_status(408, f"the head was not complete after {spec.header_timeout:g} s"))
         elif now - self.since > spec.idle_timeout:
+            self.diverted = True
             self.transport.loseConnection()
 
     def _waited(self, now: float, mark: int) -> float:

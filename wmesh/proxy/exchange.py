@@ -26,9 +26,10 @@ from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.wire.chunks import chunk, last_chunk
+from wmesh.wire.fields import Special
 from wmesh.wire.forwarded import forwarded_lines
-from wmesh.wire.request import IDEMPOTENT, RequestHead, upgrade_request, write_request
-from wmesh.wire.response import Body, ResponseHead, write_interim, write_response
+from wmesh.wire.request import IDEMPOTENT, NO_FIELDS, RequestHead, upgrade_request, write_request
+from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
     from wmesh.proxy.downstream import Downstream
@@ -36,9 +37,15 @@ if TYPE_CHECKING:
 
 REPLAY_LIMIT = 65536
 
+# WHY: see `wmesh.wire.response`; these two are read for every request.
+OK = Outcome.OK
+SERVER_ERROR = Outcome.SERVER_ERROR
+
 HOLD_PIPELINE = 1
 HOLD_BACKPRESSURE = 2
 HOLD_CONNECTING = 4
+
+_BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 
 class Exchange:
@@ -104,7 +111,7 @@ class Exchange:
     @classmethod
     def refused(cls, plane: DataPlane, down: Downstream, reply: LocalReply) -> Exchange:
         """An exchange whose request could not be read: in its turn it says `reply`, and the connection ends."""
-        head = RequestHead(b"GET", b"", 1)
+        head = RequestHead(b"GET", b"", 1, NO_FIELDS)
         head.wants_close = True
         exchange = cls(plane, down, head)
         exchange.request_done = False
@@ -119,12 +126,15 @@ class Exchange:
         head = self.head
         self.started = now = plane.clock()
         peer = self.down.peer
-        request_id = head.request_id
-        self.request_id = request_id = request_id if request_id and peer.trusted else plane.next_id()
+        plain = head.fields.plain
+        if plain or not peer.trusted:
+            self.request_id = request_id = plane.next_id()
+        else:
+            self.request_id = request_id = head.request_id or plane.next_id()
         if self.reply is not None:
             self.answer(self.reply)
             return
-        if head.max_forwards == 0 or head.target == b"*":
+        if head.target == b"*" or (not plain and head.max_forwards == 0):
             self._answer_here()
             return
         plan = plane.router.match(head.host_name, head.target)
@@ -136,10 +146,10 @@ class Exchange:
         if not head.host:
             head.host = plan.spec.name.encode("ascii")  # an HTTP/1.0 client may name none; HTTP/1.1 instances want one
         lines = forwarded_lines(peer, head)
-        if plan.prefix_line and head.claims is None:
+        if plan.prefix_line and (plain or not (peer.trusted and head.claims and _names_prefix(head.claims))):
             lines += plan.prefix_line
         self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
-        if head.upgrade is not None:
+        if not plain and head.upgrade is not None:
             self._consider_upgrade()
         self._attempt(now)
 
@@ -174,7 +184,8 @@ class Exchange:
         self.ticket = ticket
         self.attempts += 1
         pool = pool_of(self.plane, ticket.member, plan.spec)
-        conn = pool.take(self.head.method in IDEMPOTENT)
+        # A second try gets no connection untested: an instance that restarted has closed all that were kept.
+        conn = pool.take(self.attempts == 1 and self.head.method in IDEMPOTENT)
         if conn is not None:
             self.attach(conn, now)
         else:
@@ -299,7 +310,7 @@ class Exchange:
         self.status = head.status
         request = self.head
         chunked = False
-        if head.body >= Body.CHUNKED:
+        if head.body >= CHUNKED:
             if request.minor:
                 chunked = True
             else:
@@ -321,6 +332,13 @@ class Exchange:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
         return write_interim(head) if self.head.minor else b""
 
+    @property
+    def body_unexpected(self) -> bool:
+        """A body behind a method that hardly ever has one. An instance may answer without having read it, and would
+        take it for the next request on the connection: another client's turn.
+        """
+        return self.head.has_body and self.head.method in _BODILESS
+
     def finished(self, now: float) -> None:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.producing:
@@ -330,7 +348,7 @@ class Exchange:
         ticket, self.ticket = self.ticket, None
         status = self.status
         if ticket is not None:
-            ticket.release(Outcome.OK if status < 500 else Outcome.SERVER_ERROR, now)
+            ticket.release(OK if status < 500 else SERVER_ERROR, now)
         plan = self.plan
         if plan is not None:
             plan.traffic.observe(status, now - self.started)
@@ -413,3 +431,8 @@ class Exchange:
         ticket, self.ticket = self.ticket, None
         if ticket is not None:
             ticket.release(outcome, self.plane.clock())
+
+
+def _names_prefix(claims: list[Special]) -> bool:
+    """Does the proxy before us strip a prefix of its own? Then the outer one is what links are made from."""
+    return any(name == b"x-forwarded-prefix" for name, _ in claims)

@@ -19,7 +19,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.protocols import tls
+from twisted.python.failure import Failure
 
 from wmesh.proxy.downstream import Downstream
 from wmesh.proxy.plane import DataPlane
@@ -27,11 +29,23 @@ from wmesh.proxy.poller import Poller
 from wmesh.proxy.transport import Stream
 from wmesh.wire.forwarded import Peers
 
+log = Logger()
+
 BACKLOG = 1024
+
+
+def _stream(sock: Any, protocol: Any, peer: Any, port: Any, number: int, poller: Poller) -> Stream:
+    """What Twisted's own loop makes of a socket that it accepted on its way out of a shortage of descriptors."""
+    sock.setblocking(False)
+    stream = Stream(sock, poller, peer, True)
+    stream.join(protocol)
+    return stream
 
 
 class _Accepting:
     """The accept loop, mixed into Twisted's ports."""
+
+    transport: Any = staticmethod(_stream)
 
     socket: socket.socket
     factory: Any
@@ -55,16 +69,21 @@ class _Accepting:
                 break
             accepted += 1
             sock.setblocking(False)
-            if build is not None:
-                protocol = build(peer[0] if self.socket.family != socket.AF_UNIX else "unix")
-            else:
-                protocol = self.factory.buildProtocol(_address(self.socket.family, peer))
-            if protocol is None:
-                sock.close()
-                continue
             stream = Stream(sock, poller, peer, True)
-            stream.start(protocol)
-            stream.doRead()
+            try:
+                if build is not None:
+                    protocol = build(peer[0] if self.socket.family != socket.AF_UNIX else "unix")
+                else:
+                    protocol = self.factory.buildProtocol(_address(self.socket.family, peer))
+                if protocol is None:
+                    sock.close()
+                    continue
+                stream.start(protocol)
+                stream.doRead()
+            except Exception:  # noqa: BLE001 - one client's bad luck must not close the door to all others
+                failure = Failure()  # type: ignore[no-untyped-call]
+                log.failure("A connection failed on an error of our own; it is closed", failure)
+                stream.connectionLost(failure)
         # As many as came this time, or more if there were more: a single waiting client costs a single accept.
         self.numberAccepts = self.numberAccepts * 2 if accepted == self.numberAccepts else max(1, accepted)
 
@@ -103,8 +122,10 @@ class ListeningReactor:
         acceptor.startListening()
         return acceptor
 
-    def listenSSL(self, port: Any, factory: Any, context: Any, backlog: int = BACKLOG, interface: str = "") -> Any:
-        return self.listenTCP(port, tls.TLSMemoryBIOFactory(context, False, factory), backlog, interface)
+    def listenSSL(
+        self, port: Any, factory: Any, contextFactory: Any, backlog: int = BACKLOG, interface: str = ""
+    ) -> Any:
+        return self.listenTCP(port, tls.TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
 
     def listenUNIX(
         self, address: Any, factory: Any, backlog: int = BACKLOG, mode: int = 0o666, wantPID: bool = False

@@ -33,7 +33,10 @@ class Plan:
         if not self.strip:
             return target
         rest = target[self.strip :]
-        return rest if rest[:1] == b"/" else b"/" + rest
+        if rest[:1] != b"/":
+            return b"/" + rest
+        # "//host/path" would be read by some as another host's path (RFC 3986 section 4.2).
+        return rest if rest[1:2] != b"/" else b"/" + rest.lstrip(b"/")
 
 
 def compile_routes(

@@ -96,4 +96,5 @@ class DataPlane:
         for pool in list(self.pools.values()):
             pool.close()
         self.deadlines.stop()
+        self.deadlines.waiting.clear()
         self.poller.close()

@@ -12,6 +12,7 @@ number may be taken again within one batch.
 
 from __future__ import annotations
 
+import contextlib
 import select
 from typing import Any, Protocol
 
@@ -129,7 +130,7 @@ class Poller:
                 failure = Failure()  # type: ignore[no-untyped-call]
                 log.failure("A connection failed on an error of our own; it is closed", failure)
                 if table.get(fd) is pollable:
-                    pollable.connectionLost(failure)
+                    self._end(fd, pollable, failure)
 
     def fileno(self) -> int:
         return self._epoll.fileno()
@@ -139,8 +140,18 @@ class Poller:
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor is going down, or dropped the set: every connection in it ends."""
-        for pollable in list(self._table.values()):
+        for fd, pollable in list(self._table.items()):
+            self._end(fd, pollable, reason)
+
+    def _end(self, fd: int, pollable: Pollable, reason: Failure) -> None:
+        try:
             pollable.connectionLost(reason)
+        except Exception:  # noqa: BLE001 - as in doRead: it must not be the end of all others
+            log.failure("A connection could not be closed in order")
+            if self._table.get(fd) is pollable:
+                with contextlib.suppress(OSError):
+                    self._epoll.unregister(fd)
+                self.forget(fd)
 
     def close(self) -> None:
         """Give the descriptor back. Connections still in the set are closed."""

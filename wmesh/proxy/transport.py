@@ -29,6 +29,7 @@ from zope.interface import implementer
 from wmesh.proxy.poller import Poller
 
 READ_SIZE = 65536
+MOST_READ = 262144
 HIGH_WATER = 65536
 """Unsent bytes above which the producer is paused; it resumes when all are sent."""
 
@@ -61,6 +62,7 @@ class Stream:
         "_half_closing",
         "_paused",
         "_producer",
+        "_read_size",
         "_reading",
         "_streaming",
         "_write_broken",
@@ -94,13 +96,18 @@ class Stream:
         self._streaming = False
         self._paused = False
         self._reading = False
+        self._read_size = READ_SIZE
 
     def start(self, protocol: Any) -> None:
-        """Join the protocol and begin to read."""
+        """Begin to read for this protocol, and tell it."""
+        self.join(protocol)
+        protocol.makeConnection(self)
+
+    def join(self, protocol: Any) -> None:
+        """Begin to read for this protocol."""
         self.protocol = protocol
         self._reading = True
         self.poller.watch(self, self._fd)
-        protocol.makeConnection(self)
 
     # --- reading
 
@@ -108,7 +115,7 @@ class Stream:
         if not self._reading:
             return
         try:
-            data = self.socket.recv(READ_SIZE)
+            data = self.socket.recv(self._read_size)
         except BlockingIOError:
             return
         except OSError as problem:
@@ -116,6 +123,11 @@ class Stream:
                 self.connectionLost(LOST)
             return
         if data:
+            if len(data) == self._read_size:
+                # There is more than was asked for: a body streams. Ask for more at once until it does not any more.
+                self._read_size = MOST_READ
+            elif len(data) < READ_SIZE < self._read_size:
+                self._read_size = READ_SIZE
             self.protocol.dataReceived(data)
         else:
             self._read_closed()
@@ -193,7 +205,10 @@ class Stream:
     def doWrite(self) -> None:
         buffer = self._buffer
         if buffer is None:
-            self.poller.removeWriter(self)
+            if self._producer is not None and not self._streaming:
+                self._producer.resumeProducing()
+            else:
+                self.poller.removeWriter(self)
             return
         data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         try:
@@ -216,7 +231,9 @@ class Stream:
         self._buffer = None
         self.unsent = 0
         self.poller.removeWriter(self)
-        if self._producer is not None and (self._paused or not self._streaming):
+        if self._producer is not None and not self._streaming:
+            self.poller.addWriter(self)  # a pull producer is asked whenever there is room: see doWrite
+        elif self._paused:
             self._paused = False
             self._producer.resumeProducing()
         elif self._closing:
@@ -248,6 +265,7 @@ class Stream:
         self._streaming = streaming
         self._paused = False
         if not streaming:
+            self.poller.addWriter(self)
             producer.resumeProducing()
         elif self.unsent > HIGH_WATER:
             self._paused = True
@@ -387,8 +405,11 @@ class Connecting:
         sock = self._socket
         if sock is None:
             return
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
+        # Asking again tells how it went. It may be under way still: the event was for an earlier owner of this number.
+        code = sock.connect_ex(self.address)
+        if code in (errno.EALREADY, errno.EINPROGRESS):
+            return
+        if code not in (0, errno.EISCONN):
             self._fail(OSError(code, os.strerror(code)))
             return
         self._socket = None

@@ -1,8 +1,9 @@
 """After a checked 101: bytes pass untouched between a client and an instance, each held back by the other's slowness.
 
 Each transport is the other's producer, so a reader that stands still stops the sender behind it, and memory stays flat.
-When one side ends, what is queued for the other is still sent, and then it ends too; a half-closed side may go on
-receiving. The ticket stays out for as long as the tunnel is open, so that least connections counts it.
+When one side ends, what is queued for the other is still sent, and then it ends too; a client that only half-closed
+goes on receiving, while an instance's half-close ends the tunnel. The ticket stays out for as long as the tunnel is
+open, so that least connections counts it.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Tunnel:
         up, self._up = self._up, None
         self._down = None
         if up is not None and up.transport is not None:
+            up.since = self._exchange.plane.clock()
             up.transport.unregisterProducer()
             up.transport.loseConnection()
         self._close()
@@ -70,8 +72,12 @@ class Tunnel:
         self._up = None
         if down is not None and down.transport is not None:
             down.transport.unregisterProducer()
-            down.transport.loseConnection()
+            down.tunnel_ended()
         self._close()
+
+    def over(self) -> bool:
+        """Is one side gone, and the other only taking what is queued for it?"""
+        return self._down is None
 
     def _close(self) -> None:
         exchange = self._exchange

@@ -16,10 +16,11 @@ from twisted.python.failure import Failure
 
 from wmesh.cluster.cluster import Outcome
 from wmesh.errors import WireError
+from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
-from wmesh.wire.response import Body, ResponseHead, read_response, write_switch
-from wmesh.wire.syntax import END_OF_HEAD
+from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response, write_switch
+from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 if TYPE_CHECKING:
     from wmesh.proxy.exchange import Exchange
@@ -114,7 +115,7 @@ class Upstream:
         head = self.head
         if head is None:
             self._answer(exchange, data)
-        elif head.body is Body.LENGTH:
+        elif head.body is LENGTH:
             left = self.left
             if len(data) < left:
                 self.left = left - len(data)
@@ -125,7 +126,7 @@ class Upstream:
             else:
                 exchange.down.transport.write(data[:left])
                 self._finish(exchange, False)
-        elif head.body is Body.CHUNKED:
+        elif head.body is CHUNKED:
             self._chunks(exchange, b"", data)
         else:
             exchange.down.transport.write(chunk(data) if self.chunking else data)
@@ -142,6 +143,8 @@ class Upstream:
         if end < 0:
             if len(data) > MAX_HEAD:
                 self._fail(Outcome.INVALID, f"the answer's head is longer than {MAX_HEAD} bytes")
+            elif not b"HTTP/1.".startswith(data[:7]) or hopeless(data, known) is not None:
+                self._fail(Outcome.INVALID, "the instance's answer is not HTTP/1.1")
             else:
                 self.partial = data
             return
@@ -158,22 +161,25 @@ class Upstream:
         written = exchange.response_head(head)
         down = exchange.down.transport
         body = head.body
-        if body is Body.LENGTH:
+        if body is LENGTH:
             left = (head.length or 0) - (len(data) - start)
             if left > 0:
                 self.left = left
                 down.writeSequence((written, data[start:]))
                 self._stream(exchange)
             elif left == 0:
-                down.writeSequence((written, data[start:]))
+                if len(data) < GATHER:
+                    down.write(written + data[start:])
+                else:
+                    down.writeSequence((written, data[start:]))
                 self._finish(exchange, True)
             else:
                 down.write(written + data[start:left])
                 self._finish(exchange, False)
-        elif body is Body.CHUNKED:
+        elif body is CHUNKED:
             self.decoder = ChunkDecoder(MAX_HEAD)
             self._chunks(exchange, written, data[start:])
-        elif body is Body.NONE:
+        elif body is NONE:
             down.write(written)
             self._finish(exchange, start == len(data))
         else:
@@ -240,7 +246,7 @@ class Upstream:
         self.exchange = None
         self.interims = 0
         self.served += 1
-        if clean and head.keep and exchange.request_done:
+        if clean and head.keep and exchange.request_done and not exchange.body_unexpected:
             if exchange.producing:
                 exchange.unregister()
             self.pool.give_back(self, now)
@@ -255,6 +261,7 @@ class Upstream:
             down = exchange.down.transport
             if down is not None:
                 down.unregisterProducer()
+            self.resumeProducing()  # the client may still hold it back, and nobody else would let it go
 
     def _fail(self, outcome: Outcome, detail: str) -> None:
         """The answer will not become whole: this connection ends, and the exchange decides."""
@@ -314,7 +321,7 @@ class Upstream:
             self.pool.discard(self)
             return
         head = self.head
-        if head is not None and head.body is Body.UNTIL_CLOSE and isinstance(reason.value, ConnectionDone):
+        if head is not None and head.body is UNTIL_CLOSE and isinstance(reason.value, ConnectionDone):
             if self.chunking:
                 exchange.down.transport.write(LAST_CHUNK)
             self._finish(exchange, True)
@@ -327,6 +334,8 @@ class Upstream:
         exchange = self.exchange
         spec = self.pool.spec
         if self.tunnel is not None:
+            if self.tunnel.over() and now - self.since > spec.timeout_idle:
+                self.drop()
             return
         if exchange is None:
             if now - self.idle_since > spec.keepalive_timeout:

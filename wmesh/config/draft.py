@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wmesh.config.schema import kind_of
-from wmesh.config.wording import quoted
+from wmesh.config.wording import printable, quoted
 from wmesh.errors import Problem
 
 
@@ -86,7 +86,7 @@ class Draft:
 
     def file_problem(self, line: int, section: str, option: str, message: str, hint: str = "") -> None:
         section = quoted(section)[1:-1] if section else ""
-        self.problems.append(Problem(self.source, line, section, option, message, hint))
+        self.problems.append(Problem(self.source, line, section, option, printable(message), printable(hint)))
 
     def variable_problem(self, variable: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem("environment", 0, "", variable, message, hint))
+        self.problems.append(Problem("environment", 0, "", variable, printable(message), printable(hint)))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from wmesh.config.wording import quoted
+from wmesh.config.wording import printable, quoted
 from wmesh.errors import Problem
 
 _name = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
@@ -140,7 +140,7 @@ class _Reader:
 
     def problem(self, number: int, section: str, option: str, message: str, hint: str = "") -> None:
         name = quoted(section)[1:-1] if section else ""
-        self.problems.append(Problem(self.source, number, name, option, message, hint))
+        self.problems.append(Problem(self.source, number, name, option, printable(message), printable(hint)))
 
 
 def _indent(line: str) -> int:

@@ -91,7 +91,7 @@ MESH = _section(
         kinds.choice(LOG_LEVELS, "log level", {"warning": "warn"}),
         "The least important messages that are still logged.",
         "log_level = debug",
-        notes=("debug tells of each registry event, check and balancing decision; it is not for every day.",),
+        notes=("debug also shows what launched instances print and what Twisted has to say; it is not for every day.",),
     ),
     Option(
         "state_dir",
@@ -150,7 +150,7 @@ GATEWAY = _section(
     Option(
         "forwarded_header",
         kinds.switch(),
-        "Also tell instances of the client in the standard Forwarded header (RFC 7239), besides X-Forwarded-*.",
+        "Also tell instances of the client in the standard Forwarded header (RFC 7239), beside the X-Forwarded ones.",
         "forwarded_header = yes",
     ),
     Option(

@@ -41,7 +41,12 @@ def quoted(text: str) -> str:
     if len(text) > LONGEST_QUOTE:
         text = text[: LONGEST_QUOTE - 1] + "…"
     mark = "'" if '"' in text else '"'
-    return mark + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + mark
+    return mark + printable(text) + mark
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal should not be given."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def common_hint(text: str) -> str:

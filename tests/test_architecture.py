@@ -124,7 +124,8 @@ class ArchitectureTests(SynchronousTestCase):
         wrong = [
             f"{path.relative_to(ROOT)}: {len(lines)} lines"
             for path, _ in sources()
-            if len(lines := path.read_text().splitlines()) > MAX_LINES and "onger than most" not in "\n".join(lines[:30])
+            if len(lines := path.read_text().splitlines()) > MAX_LINES
+            and "onger than most" not in "\n".join(lines[:30])
         ]
         self.assertEqual(wrong, [])
 

@@ -43,10 +43,10 @@ from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
 from wmesh.control.slot import follow
 from wmesh.errors import MeshError
-from wmesh.events import InstanceAdded, InstancesReset
+from wmesh.events import Event, HealthChanged, InstanceAdded, InstancesReset
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import Address, CheckSpec, InstanceRecord, MeshConfig, ServiceSpec
+from wmesh.model import Address, CheckSpec, Health, InstanceRecord, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -97,6 +97,7 @@ class Gateway(Service):
         router = compile_routes(served, self.directory.clusters, self.traffic)
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
+        self.directory.subscribe(_log_health)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
@@ -151,7 +152,7 @@ class Gateway(Service):
         await self._bind()
         if self.launches:
             for line in await self.launcher.sweep():
-                self._announce(line)
+                self._announce(f"ended {line}, which a gateway before this one left running")
         await self._open_admin()
         await self.registry.start(self.directory.apply)
         self._announce(f"registry: {_registry_line(self.registry.status())}")
@@ -273,8 +274,10 @@ class Gateway(Service):
     async def _drain(self) -> None:
         timeout = self.config.gateway.drain_timeout
         busy = sum(connection.current is not None for connection in self.plane.connections)
-        if busy:
-            self._announce(f"stopping: {busy} requests are running and have {timeout:g} s to finish")
+        tunnels = sum(connection.tunnel is not None for connection in self.plane.connections)
+        if busy or tunnels:
+            running = f"{busy} requests are running" + (f", {tunnels} WebSockets are open" if tunnels else "")
+            self._announce(f"stopping: {running} and have {timeout:g} s to finish")
         else:
             self._announce("stopping")
         drained = self.plane.drain()
@@ -296,6 +299,15 @@ class Gateway(Service):
 
     async def _close_registry(self) -> None:
         await self.registry.stop()
+
+
+def _log_health(event: Event) -> None:
+    """An instance was taken out by its checks, or came back. That a new one is healthy is the deployment's news."""
+    if isinstance(event, HealthChanged):
+        if event.new is Health.UNHEALTHY:
+            log.warn("{service}: {id} is taken out: {reason}", service=event.service, id=event.id, reason=event.reason)
+        elif event.old is Health.UNHEALTHY:
+            log.info("{service}: {id} is healthy again", service=event.service, id=event.id)
 
 
 def _stop_listening(port: Any) -> Deferred[Any]:

@@ -65,7 +65,7 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
 
 
 def take_signals(reactor: Any, gateway: Gateway) -> None:
-    """SIGTERM and SIGINT stop the gateway in order; then the process ends with status 0. A second one hurries it.
+    """SIGTERM, SIGINT and SIGHUP stop the gateway in order; then it exits with status 0. A second one hurries it.
 
     Twisted's own, which this replaces, kill the process by the same signal after the orderly stop, so that it looks
     like a crash to whoever started it, and answer a second Ctrl-C with a traceback. What was ignored stays ignored.
@@ -80,6 +80,6 @@ def take_signals(reactor: Any, gateway: Gateway) -> None:
             told = True
             reactor.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: reactor.callFromThread(stop))

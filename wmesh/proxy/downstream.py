@@ -357,7 +357,7 @@ class Downstream:
             return
         elif self.diverted:
             if self._waited(now, 1) > LINGER and stream is not None:
-                stream.loseConnection()  # over TLS, too: a client that does not say goodbye is not waited for any longer
+                stream.loseConnection()  # over TLS, too, where a client that does not say goodbye is waited for
         elif self.receiving is not None:
             if self.active or self.held:
                 self.active = False

@@ -10,6 +10,8 @@ Bytes are never collected: what one read brings goes out in one write on the oth
 up to 64 KiB of request body kept until the answer begins, so that an attempt can be repeated. Once the first byte of an
 answer is out, a failure aborts both sides: a client must see a broken answer, never a short one that looks whole.
 
+Longer than most files, because it is one story told in order.
+
 The exchange is the producer of the instance's transport (it holds the client back when the instance is slow); the
 upstream connection is the producer of the client's.
 """

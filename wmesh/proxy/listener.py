@@ -83,7 +83,7 @@ class _Accepting:
             except Exception:  # noqa: BLE001 - one client's bad luck must not close the door to all others
                 failure = Failure()  # type: ignore[no-untyped-call]
                 log.failure("A connection failed on an error of our own; it is closed", failure)
-                stream.connectionLost(failure)
+                poller.end(stream, failure)
         # As many as came this time, or more if there were more: a single waiting client costs a single accept.
         self.numberAccepts = self.numberAccepts * 2 if accepted == self.numberAccepts else max(1, accepted)
 

@@ -50,7 +50,7 @@ OUTCOMES: dict[Outcome, tuple[int, str]] = {
 
 
 class LocalReply:
-    """One answer of the gateway's own. `allow` is the Allow field of a 405, `retry_after` seconds."""
+    """One answer of the gateway's own. `allow` is the Allow field, `retry_after` seconds. No `error`: no body."""
 
     __slots__ = ("allow", "error", "reason", "retry_after", "service", "status")
 
@@ -72,7 +72,7 @@ class LocalReply:
             "service": self.service,
             "request_id": request_id.decode("ascii", "replace"),
         }
-        body = json.dumps(document).encode() + b"\n"
+        body = json.dumps(document).encode() + b"\n" if self.error else b""
         extra = b""
         if self.retry_after:
             extra += b"Retry-After: %d\r\n" % self.retry_after
@@ -81,7 +81,8 @@ class LocalReply:
         return b"".join(
             (
                 b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS[self.status]),
-                b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body),
+                b"Content-Type: application/json\r\n" if body else b"",
+                b"Content-Length: %d\r\n" % len(body),
                 b"Cache-Control: no-store\r\n",
                 b"Date: %b\r\nX-Request-Id: %b\r\n" % (date, request_id),
                 extra,

@@ -130,7 +130,7 @@ class Poller:
                 failure = Failure()  # type: ignore[no-untyped-call]
                 log.failure("A connection failed on an error of our own; it is closed", failure)
                 if table.get(fd) is pollable:
-                    self._end(fd, pollable, failure)
+                    self.end(pollable, failure)
 
     def fileno(self) -> int:
         return self._epoll.fileno()
@@ -140,10 +140,12 @@ class Poller:
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor is going down, or dropped the set: every connection in it ends."""
-        for fd, pollable in list(self._table.items()):
-            self._end(fd, pollable, reason)
+        for pollable in list(self._table.values()):
+            self.end(pollable, reason)
 
-    def _end(self, fd: int, pollable: Pollable, reason: Failure) -> None:
+    def end(self, pollable: Pollable, reason: Failure) -> None:
+        """Tell it that it is lost, and see to it that it is, whatever it does about it."""
+        fd = pollable.fileno()
         try:
             pollable.connectionLost(reason)
         except Exception:  # noqa: BLE001 - as in doRead: it must not be the end of all others

@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 from wmesh.cluster.cluster import Outcome
 from wmesh.cluster.member import Member
 from wmesh.model import ServiceSpec
+from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.plane import DataPlane
-from wmesh.proxy.transport import Connecting, Stream
+from wmesh.proxy.transport import Stream
 from wmesh.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class Pool:
             conn = idle.pop()
             if repeatable or conn.alive():
                 return conn
-            conn.drop()
+            conn.retire()
         return None
 
     def give_back(self, conn: Upstream, now: float) -> None:
         """The connection's answer is whole; keep it for the next request if there is room."""
         if self.closed or len(self.idle) >= self.keep:
-            conn.drop()
+            conn.retire()
         else:
             conn.idle_since = now
             self.idle.append(conn)
@@ -104,7 +105,7 @@ class Pool:
             del self.plane.pools[record.service, record.id]
         idle, self.idle = self.idle, []
         for conn in idle:
-            conn.drop()
+            conn.retire()
 
 
 class Dial:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -372,66 +371,3 @@ def _address(family: int, peer: Any) -> IPv4Address | IPv6Address | UNIXAddress:
     if family == socket.AF_INET6:
         return IPv6Address("TCP", *peer)
     return UNIXAddress(cast(bytes, peer) or None)
-
-
-class Connecting:
-    """A connection being made: answers `connected(stream)` or `failed(OSError)` to its maker, exactly once."""
-
-    __slots__ = ("_fd", "_maker", "_poller", "_socket", "address")
-
-    def __init__(self, poller: Poller, family: int, address: Any, maker: Any) -> None:
-        """`maker` has `connected(stream)` and `failed(problem)`; neither is called before `begin` returns."""
-        self._poller = poller
-        self._maker = maker
-        self.address = address
-        self._socket: socket.socket | None = None
-        self._fd = -1
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self._socket = sock
-        self._fd = sock.fileno()
-        if family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-
-    def begin(self) -> None:
-        sock = self._socket
-        assert sock is not None
-        code = sock.connect_ex(self.address)
-        if code in (0, errno.EINPROGRESS):
-            self._poller.addWriter(self)
-        else:
-            self._poller.callLater(0, self._fail, OSError(code, os.strerror(code)))
-
-    def doWrite(self) -> None:
-        sock = self._socket
-        if sock is None:
-            return
-        # Asking again tells how it went. It may be under way still: the event was for an earlier owner of this number.
-        code = sock.connect_ex(self.address)
-        if code in (errno.EALREADY, errno.EINPROGRESS):
-            return
-        if code not in (0, errno.EISCONN):
-            self._fail(OSError(code, os.strerror(code)))
-            return
-        self._socket = None
-        self._poller.detach(self)
-        self._maker.connected(Stream(sock, self._poller, self.address, False))
-
-    doRead = hungUp = doWrite
-
-    def _fail(self, problem: OSError) -> None:
-        if self._socket is not None:
-            self.cancel()
-            self._maker.failed(problem)
-
-    def cancel(self) -> None:
-        """Give up; the maker hears nothing more."""
-        sock, self._socket = self._socket, None
-        if sock is not None:
-            self._poller.forget(self._fd)
-            sock.close()
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def connectionLost(self, reason: Failure) -> None:
-        self._fail(ConnectionAbortedError(errno.ECONNABORTED, "shutting down"))

@@ -252,7 +252,10 @@ class Upstream:
             self.pool.give_back(self, now)
         else:
             exchange.producing = False
-            self.drop()
+            if exchange.request_done:
+                self.retire()
+            else:
+                self.drop()
         exchange.finished(now)
 
     def _unstream(self, exchange: Exchange) -> None:
@@ -303,11 +306,17 @@ class Upstream:
     # --- ends of the connection
 
     def drop(self) -> None:
-        """Close without a word to anybody: whoever calls this has already decided what it means."""
+        """Cut it, without a word to anybody: whoever calls this has already decided what it means."""
         self.exchange = None
         self.tunnel = None
         if self.transport is not None:
             self.transport.abortConnection()
+
+    def retire(self) -> None:
+        """Close it politely: nothing is under way on it, and it is not kept any longer."""
+        self.exchange = None
+        if self.transport is not None:
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:
         self.transport = None
@@ -340,7 +349,7 @@ class Upstream:
         if exchange is None:
             if now - self.idle_since > spec.keepalive_timeout:
                 self.pool.discard(self)
-                self.drop()
+                self.retire()
             return
         stream = exchange.down.stream
         if self.active or (stream is not None and stream.unsent):

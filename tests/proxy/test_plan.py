@@ -1,0 +1,72 @@
+"""Tests of wmesh.proxy.plan: routes as they are compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cluster.samples import FirstUntried, a_spec
+from wmesh.cluster.cluster import Cluster
+from wmesh.metrics.traffic import Traffic
+from wmesh.model import RouteSpec, ServiceSpec
+from wmesh.proxy.plan import Plan, compile_routes
+
+
+def plan(prefix: str, **changes: Any) -> Plan:
+    spec = a_spec(**changes)
+    return Plan(spec, RouteSpec("", prefix), Cluster(spec, FirstUntried()), Traffic())
+
+
+class TargetTests(SynchronousTestCase):
+    def test_stripped(self) -> None:
+        """The instance sees what is left of the path, and always a path."""
+        for prefix in ("/shop", "/shop/"):
+            stripped = plan(prefix)
+            for target, seen in (
+                (b"/shop", b"/"),
+                (b"/shop/", b"/"),
+                (b"/shop/a/b?c=/shop/", b"/a/b?c=/shop/"),
+                (b"/shop?x", b"/?x"),
+                (b"/shop//a", b"/a"),  # two slashes at the front would name a host
+            ):
+                self.assertEqual(stripped.target(target), seen, (prefix, target))
+            self.assertEqual(stripped.prefix_line, b"X-Forwarded-Prefix: /shop\r\n")
+
+    def test_not_stripped(self) -> None:
+        """Left alone, nothing is told of a prefix."""
+        whole = plan("/shop/", strip_prefix=False)
+        self.assertEqual(whole.target(b"/shop/a"), b"/shop/a")
+        self.assertEqual(whole.prefix_line, b"")
+
+    def test_the_root(self) -> None:
+        """A route that takes everything has no prefix to strip."""
+        root = plan("/")
+        self.assertEqual((root.target(b"/a"), root.target(b"/"), root.prefix_line), (b"/a", b"/", b""))
+
+
+class CompileTests(SynchronousTestCase):
+    def compiled(self, *specs: ServiceSpec) -> Any:
+        clusters = {spec.name: Cluster(spec, FirstUntried()) for spec in specs}
+        return compile_routes(specs, clusters, {spec.name: Traffic() for spec in specs})
+
+    def test_by_service(self) -> None:
+        """Each route leads to its own service; all routes of a service count together."""
+        router = self.compiled(
+            a_spec("a", routes=(RouteSpec("", "/a/"), RouteSpec("a.test", "/"))),
+            a_spec("b", routes=(RouteSpec("", "/"),)),
+        )
+        one, two = router.match(b"x", b"/a/1"), router.match(b"a.test", b"/any")
+        self.assertEqual((one.service, two.service, router.match(b"x", b"/b").service), ("a", "a", "b"))
+        self.assertIs(one.traffic, two.traffic)
+        self.assertIs(one.cluster, two.cluster)
+
+    def test_not_proxied(self) -> None:
+        """A service that is not to be reached from outside has no routes."""
+        router = self.compiled(a_spec("a", routes=(RouteSpec("", "/"),), proxy_enabled=False))
+        self.assertIsNone(router.match(b"x", b"/"))
+
+    def test_websockets(self) -> None:
+        """Only services of that protocol may switch."""
+        self.assertTrue(plan("/", protocol="websocket").websocket)
+        self.assertFalse(plan("/").websocket)

@@ -1,0 +1,556 @@
+"""Tests of wmesh.proxy.transport: a socket that keeps Twisted's promises to protocols, producers and consumers."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import error, interfaces
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.proxy.support import LINGER_NOW
+from wmesh.proxy.connecting import Connecting
+from wmesh.proxy.poller import Poller
+from wmesh.proxy.transport import HIGH_WATER, Stream
+
+
+class Listening:
+    """A protocol that notes what it is told."""
+
+    closes_inline = False
+
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.told: list[str] = []
+        self.data = b""
+        self.reason: Failure | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        self.transport = transport
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.told.append("lost")
+        self.reason = reason
+
+
+class Inline(Listening):
+    closes_inline = True
+
+
+@implementer(interfaces.IHalfCloseableProtocol)
+class HalfClosing(Listening):
+    def readConnectionLost(self) -> None:
+        self.told.append("read closed")
+
+    def writeConnectionLost(self) -> None:
+        self.told.append("write closed")
+
+
+@implementer(interfaces.IPushProducer)
+class Pushing:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.on_resume: Callable[[], None] | None = None
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+        if self.on_resume is not None:
+            self.on_resume()
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+
+class StreamScene(TestCase):
+    timeout = 10
+
+    def setUp(self) -> None:
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+        self.poller = Poller(reactor)
+        self.addCleanup(self._close)
+
+    async def _close(self) -> None:
+        self.poller.close()
+        await self.turn()
+
+    async def turn(self, count: int = 3) -> None:
+        for _ in range(count):
+            await deferLater(self.reactor, 0)
+
+    def stream(self, protocol: Listening | None = None, *, small: bool = True) -> tuple[Stream, Any, socket.socket]:
+        """A stream, its protocol, and the other end. `small`: the kernel takes little in."""
+        near, far = socket.socketpair()
+        if small:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        near.setblocking(False)
+        far.setblocking(False)
+        self.addCleanup(far.close)
+        protocol = protocol or Listening()
+        stream = Stream(near, self.poller, far.getpeername(), True)
+        stream.start(protocol)
+        return stream, protocol, far
+
+    async def all_of(self, far: socket.socket, size: int = 0) -> bytes:
+        """What comes at the other end: so many bytes, or all until the end."""
+        data = b""
+        while not size or len(data) < size:
+            try:
+                piece = far.recv(1 << 20)
+            except BlockingIOError:
+                await self.turn(1)
+                continue
+            if not piece:
+                break
+            data += piece
+        return data
+
+
+class ContractTests(StreamScene):
+    def test_interfaces(self) -> None:
+        """It is what Twisted's protocols expect of a transport."""
+        stream, _, _ = self.stream()
+        for interface in (interfaces.ITCPTransport, interfaces.IPushProducer, interfaces.IConsumer):
+            self.assertTrue(verifyObject(interface, stream), interface)
+
+    def test_addresses(self) -> None:
+        """Addresses are made when asked for, of the right kind."""
+        stream, _, _ = self.stream()
+        self.assertIsInstance(stream.getPeer(), UNIXAddress)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        far = socket.create_connection(listener.getsockname())
+        self.addCleanup(far.close)
+        near, peer = listener.accept()
+        near.setblocking(False)
+        tcp = Stream(near, self.poller, peer, True)
+        tcp.start(Listening())
+        self.assertEqual(tcp.getPeer(), IPv4Address("TCP", "127.0.0.1", far.getsockname()[1]))
+        self.assertEqual(tcp.getHost(), IPv4Address("TCP", "127.0.0.1", listener.getsockname()[1]))
+        tcp.setTcpNoDelay(True)
+        tcp.setTcpKeepAlive(True)
+        self.assertTrue(tcp.getTcpNoDelay() and tcp.getTcpKeepAlive())
+
+
+class WritingTests(StreamScene):
+    async def test_at_once(self) -> None:
+        """What the kernel takes is sent before `write` returns."""
+        stream, _, far = self.stream()
+        stream.write(b"now")
+        self.assertEqual(far.recv(10), b"now")
+        stream.writeSequence([b"a", b"b", b"", b"c"])
+        self.assertEqual(far.recv(10), b"abc")
+        self.assertEqual(stream.unsent, 0)
+
+    async def test_what_does_not_fit_follows(self) -> None:
+        """What the kernel does not take waits, in order, and is counted."""
+        stream, _, far = self.stream()
+        data = bytes(range(256)) * 4000
+        stream.write(data[:700_000])
+        self.assertGreater(stream.unsent, 500_000)
+        stream.write(data[700_000:800_000])
+        stream.writeSequence([data[800_000:900_000], data[900_000:]])
+        self.assertTrue(await self.all_of(far, len(data)) == data)
+        await self.turn()
+        self.assertEqual(stream.unsent, 0)
+        stream.write(b"and on")
+        self.assertEqual(far.recv(10), b"and on")
+
+    async def test_a_long_sequence(self) -> None:
+        """Pieces that the kernel gathers, in part or in whole, arrive as one."""
+        for small in (True, False):
+            stream, _, far = self.stream(small=small)
+            pieces = [bytes((number,)) * 20_000 for number in range(5)]
+            stream.writeSequence(pieces)
+            self.assertTrue(await self.all_of(far, 100_000) == b"".join(pieces))
+
+    async def test_after_the_end(self) -> None:
+        """Writing when all is over is no error."""
+        stream, _, _ = self.stream(Inline())
+        stream.loseConnection()
+        stream.write(b"late")
+        stream.writeSequence([b"later" * 10_000, b"x" * 10_000])
+        stream.loseWriteConnection()
+        stream.abortConnection()
+        stream.resumeProducing()
+        self.assertEqual(stream.fileno(), -1)
+
+    async def test_the_peer_takes_no_more(self) -> None:
+        """A failed send does not lose what the peer said before it went."""
+        stream, protocol, far = self.stream()
+        far.send(b"last words")
+        far.close()
+        stream.write(b"x" * 100)
+        self.assertEqual(protocol.told, [])
+        await self.turn()
+        self.assertEqual((protocol.data, protocol.told), (b"last words", ["lost"]))
+
+    async def test_the_peer_goes_while_bytes_wait(self) -> None:
+        """Queued bytes for a peer that is gone are dropped, and the protocol is told."""
+        stream, protocol, far = self.stream()
+        stream.write(b"x" * 500_000)
+        far.close()
+        await self.turn()
+        self.assertEqual((protocol.told, stream.unsent), (["lost"], 0))
+
+
+class ClosingTests(StreamScene):
+    async def test_with_nothing_queued(self) -> None:
+        """A protocol that can bear it hears of the end before the call returns; others in a later turn."""
+        stream, protocol, far = self.stream(Inline())
+        stream.loseConnection()
+        self.assertEqual(protocol.told, ["lost"])
+        self.assertTrue(protocol.reason.check(error.ConnectionDone))
+        self.assertEqual(far.recv(1), b"")
+        stream, protocol, far = self.stream()
+        stream.loseConnection()
+        self.assertEqual(protocol.told, [])
+        await self.turn()
+        self.assertEqual(protocol.told, ["lost"])
+
+    async def test_with_much_queued(self) -> None:
+        """All that was written before is sent before the end."""
+        stream, protocol, far = self.stream(Inline())
+        stream.write(b"x" * 500_000)
+        stream.loseConnection()
+        stream.write(b"not any more")
+        self.assertEqual(protocol.told, [])
+        self.assertEqual(await self.all_of(far), b"x" * 500_000)
+        self.assertEqual(protocol.told, ["lost"])
+
+    async def test_abort(self) -> None:
+        """An abort drops what is queued, at once."""
+        stream, protocol, far = self.stream(Inline())
+        stream.write(b"x" * 500_000)
+        stream.abortConnection()
+        self.assertEqual(protocol.told, ["lost"])
+        self.assertTrue(protocol.reason.check(error.ConnectionAborted))
+        self.assertLess(len(await self.all_of(far)), 500_000)
+
+    async def test_abort_is_seen_as_a_reset(self) -> None:
+        """Over TCP the peer sees a reset, not an end."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        far = socket.create_connection(listener.getsockname())
+        self.addCleanup(far.close)
+        near, peer = listener.accept()
+        near.setblocking(False)
+        stream = Stream(near, self.poller, peer, True)
+        stream.start(Inline())
+        stream.abortConnection()
+        with self.assertRaises(ConnectionResetError):
+            far.recv(1)
+
+    async def test_abort_of_an_ordinary_protocol(self) -> None:
+        """A protocol of Twisted's kind hears of it in a later turn, once, whatever comes between."""
+        stream, protocol, _ = self.stream()
+        stream.abortConnection()
+        stream.abortConnection()
+        stream.loseConnection()
+        self.assertEqual(protocol.told, [])
+        await self.turn()
+        self.assertEqual(protocol.told, ["lost"])
+        self.assertTrue(protocol.reason.check(error.ConnectionAborted))
+
+    async def test_the_peer_ends(self) -> None:
+        """A FIN is a clean end, a reset is not."""
+        _, protocol, far = self.stream()
+        far.send(b"bye")
+        far.close()
+        await self.turn()
+        self.assertEqual((protocol.data, protocol.told), (b"bye", ["lost"]))
+        self.assertTrue(protocol.reason.check(error.ConnectionDone))
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        far = socket.create_connection(listener.getsockname())
+        near, peer = listener.accept()
+        near.setblocking(False)
+        protocol = Listening()
+        Stream(near, self.poller, peer, True).start(protocol)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+        far.close()
+        await self.turn()
+        self.assertTrue(protocol.reason is not None and protocol.reason.check(error.ConnectionLost))
+
+    async def test_the_peer_half_closes(self) -> None:
+        """A protocol that can go on is told so, once, and may go on writing."""
+        stream, protocol, far = self.stream(HalfClosing())
+        far.shutdown(socket.SHUT_WR)
+        await self.turn(5)
+        self.assertEqual(protocol.told, ["read closed"])
+        stream.write(b"still here")
+        self.assertEqual(far.recv(20), b"still here")
+        stream.loseConnection()
+        await self.turn()
+        self.assertEqual(protocol.told, ["read closed", "lost"])
+
+    async def test_half_closing(self) -> None:
+        """Our own FIN goes out behind all that was written; reading goes on."""
+        stream, protocol, far = self.stream(HalfClosing())
+        stream.write(b"x" * 300_000)
+        stream.loseWriteConnection()
+        stream.write(b"not any more")
+        self.assertEqual(len(await self.all_of(far)), 300_000)
+        self.assertEqual(protocol.told, ["write closed"])
+        far.send(b"I hear you")
+        await self.turn()
+        self.assertEqual(protocol.data, b"I hear you")
+
+    async def test_the_end_while_paused(self) -> None:
+        """A client that is gone is noticed while nobody reads."""
+        stream, protocol, far = self.stream()
+        stream.pauseProducing()
+        far.close()
+        await self.turn()
+        self.assertEqual(protocol.told, ["lost"])
+
+    async def test_an_instance_gone_while_paused(self) -> None:
+        """Of an instance the last bytes are wanted: they stay until somebody reads on."""
+        stream, protocol, far = self.stream()
+        stream.server_side = False
+        stream.pauseProducing()
+        far.send(b"the end of the answer")
+        far.close()
+        await self.turn(5)
+        self.assertEqual(protocol.told, [])
+        stream.resumeProducing()
+        await self.turn()
+        self.assertEqual((protocol.data, protocol.told), (b"the end of the answer", ["lost"]))
+
+
+class PausingTests(StreamScene):
+    async def test_paused_is_paused(self) -> None:
+        """Nothing is read while paused, and nothing is lost by it."""
+        stream, protocol, far = self.stream()
+        stream.pauseProducing()
+        stream.pauseProducing()
+        far.send(b"waiting")
+        await self.turn()
+        self.assertEqual(protocol.data, b"")
+        stream.resumeProducing()
+        stream.resumeProducing()
+        await self.turn()
+        self.assertEqual(protocol.data, b"waiting")
+
+    async def test_stop_producing(self) -> None:
+        """A transport that is told to stop producing closes."""
+        stream, protocol, _ = self.stream(Inline())
+        stream.stopProducing()
+        self.assertEqual(protocol.told, ["lost"])
+
+
+class ConsumerTests(StreamScene):
+    async def test_a_push_producer(self) -> None:
+        """Paused when too much waits, resumed when all is gone, and not told twice."""
+        stream, _, far = self.stream()
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        stream.write(b"x" * 1000)
+        self.assertEqual(producer.told, [])
+        stream.write(b"x" * (HIGH_WATER * 2))
+        stream.write(b"x")
+        self.assertEqual(producer.told, ["pause"])
+        await self.all_of(far, 1000 + HIGH_WATER * 2 + 1)
+        await self.turn()
+        self.assertEqual(producer.told, ["pause", "resume"])
+        self.assertIs(stream.unregisterProducer(), None)
+
+    async def test_registered_late(self) -> None:
+        """A producer that comes when too much waits already is paused at once."""
+        stream, _, far = self.stream()
+        stream.write(b"x" * (HIGH_WATER * 3))
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        self.assertEqual(producer.told, ["pause"])
+        await self.all_of(far, HIGH_WATER * 3)
+        await self.turn()
+        self.assertEqual(producer.told, ["pause", "resume"])
+
+    async def test_two_producers(self) -> None:
+        """One at a time; another may follow."""
+        stream, _, _ = self.stream()
+        stream.registerProducer(Pushing(), True)
+        self.assertRaises(RuntimeError, stream.registerProducer, Pushing(), True)
+        stream.unregisterProducer()
+        stream.registerProducer(Pushing(), True)
+
+    async def test_the_connection_is_lost(self) -> None:
+        """Its producer is told to stop, once, before the protocol hears of the end."""
+        stream, protocol, far = self.stream()
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        producer.told = protocol.told
+        far.close()
+        await self.turn()
+        self.assertEqual(protocol.told, ["stop", "lost"])
+
+    async def test_too_late(self) -> None:
+        """A producer for a connection that is gone is told to stop at once."""
+        stream, _, _ = self.stream(Inline())
+        stream.abortConnection()
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        self.assertEqual(producer.told, ["stop"])
+        stream.unregisterProducer()
+
+    async def test_closing_waits_for_the_producer(self) -> None:
+        """`loseConnection` closes when the producer says that it is done, not before."""
+        stream, protocol, far = self.stream(Inline())
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        stream.loseConnection()
+        await self.turn()
+        self.assertEqual(protocol.told, [])
+        stream.unregisterProducer()
+        self.assertEqual(protocol.told, ["lost"])
+        self.assertEqual(await self.all_of(far), b"")
+
+    async def test_closing_waits_for_producer_and_queue(self) -> None:
+        """The same with bytes still to go."""
+        stream, protocol, far = self.stream(Inline())
+        producer = Pushing()
+        stream.registerProducer(producer, True)
+        stream.write(b"x" * 500_000)
+        stream.loseConnection()
+        stream.unregisterProducer()
+        self.assertEqual(protocol.told, [])
+        self.assertEqual(len(await self.all_of(far)), 500_000)
+        self.assertEqual(protocol.told, ["lost"])
+
+    async def test_a_pull_producer(self) -> None:
+        """Asked for more as long as there is room, whether the kernel takes all at once or not."""
+        for small in (False, True):
+            stream, protocol, far = self.stream(Inline(), small=small)
+            producer = Pushing()
+            left = [50]
+
+            def produce(stream: Stream = stream, left: list[int] = left) -> None:
+                if left[0]:
+                    left[0] -= 1
+                    stream.write(b"x" * 10_000)
+                else:
+                    stream.unregisterProducer()
+                    stream.loseConnection()
+
+            producer.on_resume = produce
+            stream.registerProducer(producer, False)
+            self.assertEqual(len(await self.all_of(far)), 500_000, small)
+            self.assertEqual(protocol.told, ["lost"])
+            self.assertNotIn("pause", producer.told)
+
+
+class Maker:
+    def __init__(self) -> None:
+        self.stream: Stream | None = None
+        self.problem: OSError | None = None
+        self.count = 0
+
+    def connected(self, stream: Stream) -> None:
+        self.stream = stream
+        self.count += 1
+
+    def failed(self, problem: OSError) -> None:
+        self.problem = problem
+        self.count += 1
+
+
+class ConnectingTests(StreamScene):
+    def listener(self) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        return listener
+
+    async def made(self, maker: Maker) -> None:
+        while not maker.count:
+            await self.turn(1)
+        await self.turn()
+        self.assertEqual(maker.count, 1)
+
+    async def test_connected(self) -> None:
+        """A connection that is taken becomes a stream."""
+        maker = Maker()
+        Connecting(self.poller, socket.AF_INET, self.listener().getsockname(), maker).begin()
+        self.assertEqual(maker.count, 0, "nothing happens before `begin` returns")
+        await self.made(maker)
+        assert maker.stream is not None
+        maker.stream.start(Listening())
+        self.assertTrue(maker.stream.getTcpNoDelay())
+
+    async def test_refused(self) -> None:
+        """A refusal is told with its reason."""
+        listener = self.listener()
+        address = listener.getsockname()
+        listener.close()
+        maker = Maker()
+        Connecting(self.poller, socket.AF_INET, address, maker).begin()
+        self.assertEqual(maker.count, 0)
+        await self.made(maker)
+        self.assertEqual(getattr(maker.problem, "errno", None), errno.ECONNREFUSED)
+
+    async def test_impossible(self) -> None:
+        """An address that cannot be is told in the same way, not raised."""
+        maker = Maker()
+        Connecting(self.poller, socket.AF_INET, ("255.255.255.255", 1), maker).begin()
+        self.assertEqual(maker.count, 0)
+        await self.made(maker)
+        self.assertIsInstance(maker.problem, OSError)
+
+    async def test_cancelled(self) -> None:
+        """Given up, nothing more is heard."""
+        for address in (self.listener().getsockname(), ("255.255.255.255", 1)):
+            maker = Maker()
+            connecting = Connecting(self.poller, socket.AF_INET, address, maker)
+            connecting.begin()
+            connecting.cancel()
+            await self.turn(5)
+            self.assertEqual(maker.count, 0)
+        self.assertEqual(self.poller._table, {})
+
+    async def test_the_poller_is_closed(self) -> None:
+        """The end of all is the end of this, too."""
+        maker = Maker()
+        Connecting(self.poller, socket.AF_INET, self.listener().getsockname(), maker).begin()
+        self.poller.connectionLost(Failure(error.ConnectionDone()))
+        await self.made(maker)
+        self.assertIsNotNone(maker.problem)
+
+    async def test_an_event_that_was_meant_for_another(self) -> None:
+        """A descriptor number taken again in one batch: an event of the old one does not make the new one connected."""
+        listener = socket.socket()
+        self.addCleanup(listener.close)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            self.addCleanup(filler.close)
+        maker = Maker()
+        connecting = Connecting(self.poller, socket.AF_INET, listener.getsockname(), maker)
+        connecting.begin()
+        self.addCleanup(connecting.cancel)
+        for event in (connecting.doRead, connecting.doWrite, connecting.hungUp):
+            event()
+            self.assertEqual(maker.count, 0, "it is still being made")
+        listener.setblocking(False)
+        while not maker.count:
+            try:
+                self.addCleanup(listener.accept()[0].close)
+            except BlockingIOError:
+                await self.turn(1)
+        assert maker.stream is not None
+        maker.stream.start(Listening())

@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 from zlib import crc32
@@ -38,11 +39,12 @@ from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.deployment import Deployment
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
+from wmesh.control.lock import Lock
 from wmesh.control.prober import Prober
 from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
 from wmesh.control.slot import follow
-from wmesh.errors import MeshError
+from wmesh.errors import LaunchError, MeshError
 from wmesh.events import Event, HealthChanged, InstanceAdded, InstancesReset
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
@@ -102,6 +104,7 @@ class Gateway(Service):
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
+        self._lock = Lock(Path(os.path.abspath(config.mesh.state_dir), "gateway.lock"), LaunchError)
         self.launches = any(spec.command for spec in config.services)
         self.deployment = Deployment(
             config.services,
@@ -150,6 +153,8 @@ class Gateway(Service):
         if self.launches or config.registry.url.startswith("embedded:"):
             os.makedirs(config.mesh.state_dir, mode=0o700, exist_ok=True)
         await self._bind()
+        if self.launches:
+            self._lock.take()
         if self.launches:
             for line in await self.launcher.sweep():
                 self._announce(f"ended {line}, which a gateway before this one left running")
@@ -292,6 +297,7 @@ class Gateway(Service):
         self.prober.stop()
         await self.deployment.stop_all()
         self.heartbeat.stop()
+        self._lock.release()
 
     async def _close_admin(self) -> None:
         if self._admin_port is not None:

@@ -14,6 +14,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
@@ -45,6 +46,8 @@ class Documents:
         self._lifetime = lifetime
         self._most = most
         self._now = now
+        if path != ":memory:":
+            Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
         self._base = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = NORMAL")

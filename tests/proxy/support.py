@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
@@ -378,6 +380,12 @@ class Scene(TestCase):
     def instance(self, script: Script = polite, port: int = 0) -> Instance:
         made = Instance(self.reactor, script, port)
         self.instances.append(made)
+        return made
+
+    def directory(self) -> str:
+        """A directory for this test alone."""
+        made = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, made)
         return made
 
     async def nobody(self) -> Address:

@@ -210,7 +210,7 @@ class UnixTests(Scene):
     async def test_served(self) -> None:
         """A listener on a Unix socket serves, and counts its clients as trusted."""
         shop = self.instance()
-        path = self.mktemp()
+        path = f"{self.directory()}/shop.sock"
         await self.open(shop, listen=f"unix:{path}")
         self.assertTrue(stat.S_ISSOCK(os.stat(path).st_mode))
         sock = socket.socket(socket.AF_UNIX)
@@ -322,7 +322,6 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.test")]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    directory.mkdir(parents=True)
     key_path, certificate_path = directory / "key.pem", directory / "cert.pem"
     key_path.write_bytes(
         key.private_bytes(
@@ -335,7 +334,7 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 
 class TlsTests(Scene):
     async def secure(self, *instances: Any, **changes: Any) -> None:
-        key, certificate = self_signed(Path(self.mktemp()))
+        key, certificate = self_signed(Path(self.directory()))
         where = f"ssl:0:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
         await self.open(*instances, listen=where, **changes)
 

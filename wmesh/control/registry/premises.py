@@ -14,8 +14,6 @@ through a pidfd, so that a reused pid never costs a stranger his life. Where the
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import select
@@ -29,6 +27,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from wmesh.control.lock import Lock
 from wmesh.errors import RegistryError
 
 # sockaddr_un holds 108 bytes, and a final zero is one of them.
@@ -46,7 +45,7 @@ class Premises:
     def __init__(self, state_dir: str, clock: IReactorTime) -> None:
         self._folder = Path(os.path.abspath(state_dir))
         self._clock = clock
-        self._lock: int | None = None
+        self._lock = Lock(self._folder / "registry.lock", RegistryError)
         self._note = self._folder / "registry.json"
         self._private: Path | None = None
         self.socket = ""
@@ -55,7 +54,7 @@ class Premises:
         """Take the directory, making it if need be, and clear away what is left there. Fails with RegistryError."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = self._take()
+            self._lock.take()
             await self._clear()
             self.socket = self._place()
         except OSError as error:
@@ -70,8 +69,7 @@ class Premises:
 
     def leave(self) -> None:
         """Remove all that is ours and give the directory back. The server must have ended. Twice is no error."""
-        lock, self._lock = self._lock, None
-        if lock is None:
+        if not self._lock.held:
             return
         if self.socket:
             _remove(Path(self.socket))
@@ -79,29 +77,7 @@ class Premises:
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None
         _remove(self._note)
-        # Removed before it is released; `_take` copes with those who opened it just before.
-        _remove(self._folder / "registry.lock")
-        os.close(lock)
-
-    def _take(self) -> int:
-        path = self._folder / "registry.lock"
-        while True:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The one before us may have removed the file between our open and our lock: then we hold nothing.
-                if os.fstat(lock).st_ino == os.stat(path).st_ino:
-                    return lock
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                os.close(lock)
-                if error.errno in (errno.EAGAIN, errno.EACCES):
-                    raise RegistryError(
-                        f"{self._folder} is in use by another gateway; give each its own [mesh] state_dir"
-                    ) from None
-                raise
-            os.close(lock)
+        self._lock.release()
 
     async def _clear(self) -> None:
         """End the server that the note describes, and remove its socket."""

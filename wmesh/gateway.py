@@ -1,6 +1,6 @@
 """The map of the house: every part is built here, handed what it needs, started and stopped in order.
 
-    registry ──► Directory ◄── prober, static instances            control plane
+    registry ─► preserver ─► Directory ◄─ prober, static instances  control plane
         ▲            │  ▲
     heartbeat        │  └── observe                                 one Directory joins the planes
         ▲            ▼
@@ -41,6 +41,8 @@ from wmesh.control.launchers.process import ProcessLauncher
 from wmesh.control.prober import Prober
 from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
+from wmesh.control.registry.memory_file import MemoryFile
+from wmesh.control.registry.preserver import Preserver
 from wmesh.control.slot import follow
 from wmesh.errors import MeshError
 from wmesh.events import InstanceAdded, InstancesReset
@@ -99,6 +101,20 @@ class Gateway(Service):
         self.directory.subscribe(self.plane.heard)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
+        self._launched: set[tuple[str, str]] = set()
+        self.preserver = Preserver(
+            self.directory,
+            config.registry,
+            reactor,
+            clock,
+            lambda: bool(self.registry.status().get("connected")),
+            MemoryFile(
+                config.mesh.state_dir,
+                str(self.registry.status()["url"]),
+                config.registry.namespace,
+                self._launched.__contains__,
+            ),
+        )
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
         self.launches = any(spec.command for spec in config.services)
@@ -118,13 +134,21 @@ class Gateway(Service):
             self.registry, config.registry.heartbeat, reactor, self._random, self.deployment.loads
         )
         self.controls = MeshControls(
-            config, self.directory, self.registry, self.deployment, self.traffic, clock, clock()
+            config,
+            self.directory,
+            self.registry,
+            self.deployment,
+            self.traffic,
+            clock,
+            clock(),
+            self.preserver.describe,
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
         return STRATEGIES[spec.strategy](self._random)
 
     async def _register(self, record: InstanceRecord) -> None:
+        self._launched.add((record.service, record.id))
         await self.registry.register(record)
         self.heartbeat.add(record)
 
@@ -153,7 +177,8 @@ class Gateway(Service):
             for line in await self.launcher.sweep():
                 self._announce(line)
         await self._open_admin()
-        await self.registry.start(self.directory.apply)
+        self.preserver.start()
+        await self.registry.start(self.preserver.take)
         self._announce(f"registry: {_registry_line(self.registry.status())}")
         self._apply_static()
         self.plane.start()
@@ -295,6 +320,7 @@ class Gateway(Service):
             await _stop_listening(self._admin_port)
 
     async def _close_registry(self) -> None:
+        self.preserver.stop()
         await self.registry.stop()
 
 

@@ -273,12 +273,12 @@ class Gateway:
             "health_check_fast_interval = 200ms\nhealth_check_timeout = 1s\n"
         )
 
-    async def start(self) -> None:
+    async def start(self, sign: str = " is ready: ") -> None:
         env = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         twistd = str(Path(sys.executable).with_name("twistd"))
         argv = [sys.executable, twistd, "-n", "--pidfile=", "wmesh", "--config", "mesh.ini"]
         self.child = child = Child.spawn(argv, env, self.folder)
-        await until("the gateway is ready", lambda: " is ready: " in child.output or not child.alive)
+        await until("the gateway is ready", lambda: sign in child.output or not child.alive)
         assert child.alive, child.output
 
     async def ask(self, path: str) -> Any:

@@ -232,6 +232,6 @@ async def test_start_without_a_registry(tmp_path: Path) -> None:
 
         await it.gateway.child.end(signal.SIGKILL)
         snapshot.write_text("{half a snap")
-        await it.gateway.start()
+        await it.gateway.start("listening: ")
         assert await it.gateway.ids(healthy=False) == []
         assert it.gateway.output.count("registry-snapshot.json is ignored") == 1

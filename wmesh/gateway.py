@@ -20,7 +20,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 from zlib import crc32
@@ -36,6 +36,7 @@ from wmesh.balance import STRATEGIES
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.deployment import Deployment
+from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
 from wmesh.control.prober import Prober
@@ -48,7 +49,7 @@ from wmesh.errors import MeshError
 from wmesh.events import InstanceAdded, InstancesReset
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import Address, CheckSpec, InstanceRecord, MeshConfig, ServiceSpec
+from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -131,7 +132,16 @@ class Gateway(Service):
             tail=_tail(config),
         )
         self.heartbeat = Heartbeat(
-            self.registry, config.registry.heartbeat, reactor, self._random, self.deployment.loads
+            self.registry, config.registry.heartbeat, reactor, self._random, self._loads
+        )
+        self.guests = Guests(
+            self.registry,
+            self.heartbeat,
+            self.directory,
+            reactor,
+            clock,
+            ttl=config.registry.lease,
+            reserved=(ADMIN,),
         )
         self.controls = MeshControls(
             config,
@@ -155,6 +165,9 @@ class Gateway(Service):
     async def _deregister(self, service: str, id: str) -> None:
         self.heartbeat.remove(service, id)
         await self.registry.deregister(service, id)
+
+    def _loads(self) -> Mapping[tuple[str, str], LoadSample]:
+        return {**self.guests.loads(), **self.deployment.loads()}
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
@@ -212,7 +225,9 @@ class Gateway(Service):
         if not description:
             return
         make_endpoint: Any = serverFromString
-        site = make_site(self.controls, operate_from=self.config.gateway.operate_from, reactor=self._reactor)
+        site = make_site(
+            self.controls, self.guests, operate_from=self.config.gateway.operate_from, reactor=self._reactor
+        )
         self._admin_port = await make_endpoint(self._reactor, description).listen(site)
         host = self._admin_port.getHost()
         if not hasattr(host, "port"):
@@ -313,6 +328,7 @@ class Gateway(Service):
     async def _stop_control(self) -> None:
         self.prober.stop()
         await self.deployment.stop_all()
+        self.guests.stop()
         self.heartbeat.stop()
 
     async def _close_admin(self) -> None:

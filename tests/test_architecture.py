@@ -34,7 +34,8 @@ ALLOWED = {
     "admin": {"model", "interfaces", "metrics", "errors"},
     "console": set(),
     "testing": {"cluster", "balance", "control", *BASE},
-    "cli": {"__init__", "config", "errors", "model"},
+    "api": {"control", "errors", "model"},
+    "cli": {"__init__", "api", "config", "console", "control", "errors", "model"},
     "gateway": {"admin", "balance", "cluster", "control", "metrics", "policy", "proxy", "wire", *BASE},
     "tap": {"config", "console", "errors", "gateway"},
 }

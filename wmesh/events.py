@@ -1,8 +1,8 @@
 """What can happen to the set of instances: the vocabulary between control plane and Directory.
 
 Two directions share it. Registry, static configuration and launcher tell the Directory InstancesReset, InstanceAdded,
-InstanceUpdated, InstanceRemoved, AdminStateChanged and LoadReported. The Directory tells its sinks the same, as far as
-something really changed, and HealthChanged besides. Events are past-tense facts, never requests.
+InstanceUpdated, InstanceRemoved, SuspicionChanged, AdminStateChanged and LoadReported. The Directory tells its sinks
+the same, as far as something really changed, and HealthChanged besides. Events are past-tense facts, never requests.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ class InstanceRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspicionChanged:
+    """Its source vouches for it no longer (`reason` says why, for people), or does so again (`reason` is empty)."""
+
+    service: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AdminStateChanged:
     service: str
     id: str
@@ -71,6 +80,7 @@ Event = (
     | InstanceAdded
     | InstanceUpdated
     | InstanceRemoved
+    | SuspicionChanged
     | AdminStateChanged
     | LoadReported
     | HealthChanged

@@ -1,6 +1,6 @@
 """The map of the house: every part is built here, handed what it needs, started and stopped in order.
 
-    registry ──► Directory ◄── prober, static instances            control plane
+    registry ─► preserver ─► Directory ◄─ prober, static instances  control plane
         ▲            │  ▲
     heartbeat        │  └── observe                                 one Directory joins the planes
         ▲            ▼
@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,18 +36,21 @@ from wmesh.balance import STRATEGIES
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.deployment import Deployment
+from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
 from wmesh.control.lock import Lock
 from wmesh.control.prober import Prober
 from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
+from wmesh.control.registry.memory_file import MemoryFile
+from wmesh.control.registry.preserver import Preserver
 from wmesh.control.slot import follow
 from wmesh.errors import LaunchError, MeshError
 from wmesh.events import Event, HealthChanged, InstanceAdded, InstancesReset
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import Address, CheckSpec, Health, InstanceRecord, MeshConfig, ServiceSpec
+from wmesh.model import Address, CheckSpec, Health, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -102,6 +104,20 @@ class Gateway(Service):
         self.directory.subscribe(_log_health)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
+        self._launched: set[tuple[str, str]] = set()
+        self.preserver = Preserver(
+            self.directory,
+            config.registry,
+            reactor,
+            clock,
+            lambda: bool(self.registry.status().get("connected")),
+            MemoryFile(
+                config.mesh.state_dir,
+                str(self.registry.status()["url"]),
+                config.registry.namespace,
+                self._launched.__contains__,
+            ),
+        )
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
         self._lock = Lock(Path(os.path.abspath(config.mesh.state_dir), "gateway.lock"), LaunchError)
@@ -119,22 +135,42 @@ class Gateway(Service):
             tail=_tail(config),
         )
         self.heartbeat = Heartbeat(
-            self.registry, config.registry.heartbeat, reactor, self._random, self.deployment.loads
+            self.registry, config.registry.heartbeat, reactor, self._random, self._loads
+        )
+        self.guests = Guests(
+            self.registry,
+            self.heartbeat,
+            self.directory,
+            reactor,
+            clock,
+            ttl=config.registry.lease,
+            reserved=(ADMIN,),
         )
         self.controls = MeshControls(
-            config, self.directory, self.registry, self.deployment, self.traffic, clock, clock()
+            config,
+            self.directory,
+            self.registry,
+            self.deployment,
+            self.traffic,
+            clock,
+            clock(),
+            self.preserver.describe,
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
         return STRATEGIES[spec.strategy](self._random)
 
     async def _register(self, record: InstanceRecord) -> None:
+        self._launched.add((record.service, record.id))
         await self.registry.register(record)
         self.heartbeat.add(record)
 
     async def _deregister(self, service: str, id: str) -> None:
         self.heartbeat.remove(service, id)
         await self.registry.deregister(service, id)
+
+    def _loads(self) -> Mapping[tuple[str, str], LoadSample]:
+        return {**self.guests.loads(), **self.deployment.loads()}
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
@@ -155,11 +191,11 @@ class Gateway(Service):
         await self._bind()
         if self.launches:
             self._lock.take()
-        if self.launches:
             for line in await self.launcher.sweep():
                 self._announce(f"ended {line}, which a gateway before this one left running")
         await self._open_admin()
-        await self.registry.start(self.directory.apply)
+        self.preserver.start()
+        await self.registry.start(self.preserver.take)
         self._announce(f"registry: {_registry_line(self.registry.status())}")
         self._apply_static()
         self.plane.start()
@@ -193,7 +229,9 @@ class Gateway(Service):
         if not description:
             return
         make_endpoint: Any = serverFromString
-        site = make_site(self.controls, operate_from=self.config.gateway.operate_from, reactor=self._reactor)
+        site = make_site(
+            self.controls, self.guests, operate_from=self.config.gateway.operate_from, reactor=self._reactor
+        )
         self._admin_port = await make_endpoint(self._reactor, description).listen(site)
         host = self._admin_port.getHost()
         if not hasattr(host, "port"):
@@ -296,6 +334,7 @@ class Gateway(Service):
     async def _stop_control(self) -> None:
         self.prober.stop()
         await self.deployment.stop_all()
+        self.guests.stop()
         self.heartbeat.stop()
         self._lock.release()
 
@@ -304,6 +343,7 @@ class Gateway(Service):
             await _stop_listening(self._admin_port)
 
     async def _close_registry(self) -> None:
+        self.preserver.stop()
         await self.registry.stop()
 
 
@@ -349,15 +389,3 @@ def _cannot_listen(problem: CannotListenError) -> str:
     where = f"{problem.interface or '*'}:{problem.port}"
     reason = getattr(problem.socketError, "strerror", None) or problem.socketError
     return f"cannot listen at {where}: {reason}; is another gateway running?"
-
-
-def exit_after_failure() -> None:
-    """Make the process end with status 1 once everything has been shut down in order."""
-    import atexit
-
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
-
-    atexit.register(leave)

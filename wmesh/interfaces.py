@@ -90,6 +90,29 @@ class Launcher(Protocol):
         """
 
 
+class Registrations(Protocol):
+    """What the admin side may ask of the registry, for programs that register over HTTP; plain JSON values.
+
+    Where a request makes no sense these fail with `ControlError` (404 not registered, 409 not theirs, 422 a field of
+    the document is wrong, which the text names). Where the registry does not answer, `deregister` fails with
+    `RegistryError`; `register` promises to go on trying.
+    """
+
+    def registrations(self) -> Mapping[str, Any]:
+        """`registry` (its status) and `services`: by name, the records that stand in it and what is known of each."""
+
+    def register(
+        self, service: str, id: str, document: Mapping[str, Any]
+    ) -> Awaitable[tuple[Mapping[str, Any], bool]]:
+        """Register, and answer for it during `ttl` seconds. Gives what stands there now, and whether it is new."""
+
+    def deregister(self, service: str, id: str) -> Awaitable[Mapping[str, Any]]:
+        """Take it out at once."""
+
+    def beat(self, service: str, id: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """It lives: its ttl begins anew. The document may say what it uses (`cpu`, `memory`)."""
+
+
 class Controls(Protocol):
     """What the admin side may ask: all that it shows, as plain JSON values, and the few things that it may do.
 

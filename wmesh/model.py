@@ -214,13 +214,20 @@ class GatewaySpec:
 
 @dataclass(frozen=True, slots=True)
 class RegistrySpec:
-    """`[registry]`: where leases live. `url` may hold a password: it is kept out of `repr`."""
+    """`[registry]`: where leases live. `url` may hold a password: it is kept out of `repr`.
+
+    `preserve_service` and `preserve_registry` are percent of the leases of one service and of all; when more than that
+    vanish within one lease, nobody is evicted for `preserve_for` seconds unless his checks fail (0: everybody is).
+    """
 
     url: str = field(default="memory:", repr=False)
     namespace: str = "wmesh"
     lease: float = 15.0
     heartbeat: float = 5.0
     discovery_interval: float = 30.0
+    preserve_service: float = 50.0
+    preserve_registry: float = 15.0
+    preserve_for: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

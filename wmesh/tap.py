@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from twisted.python.components import Componentized
 from wmesh.config import load
 from wmesh.console import console_observer
 from wmesh.errors import ConfigError
-from wmesh.gateway import Gateway, exit_after_failure
+from wmesh.gateway import Gateway
 
 
 class Options(usage.Options):
@@ -83,3 +84,13 @@ def take_signals(reactor: Any, gateway: Gateway) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: reactor.callFromThread(stop))
+
+
+def exit_after_failure() -> None:
+    """Make the process end with status 1 once everything has been shut down in order."""
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    atexit.register(leave)

@@ -88,6 +88,7 @@ class InstanceReportTests(SynchronousTestCase):
                 "admin": "ready",
                 "available": True,
                 "reasons": [],
+                "suspect": None,
                 "in_flight": 1,
                 "picks": 10,
                 "failures": 2,
@@ -175,6 +176,7 @@ class ServiceReportTests(SynchronousTestCase):
                 "admin": "ready",
                 "available": False,
                 "reasons": ["health is unhealthy: status 503"],
+                "suspect": None,
             },
         )
 

@@ -16,26 +16,29 @@ from typing import NoReturn
 from twisted.logger import Logger
 
 from wmesh.admin.request import MAX_BODY, AdminRequest, Reply
-from wmesh.errors import ControlError
-from wmesh.interfaces import Controls
+from wmesh.errors import ControlError, RegistryError
+from wmesh.interfaces import Controls, Registrations
 from wmesh.model import Network
 
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 class Operations:
-    """The answers to POST."""
+    """The answers to POST, PUT and DELETE. Without `registrations` nobody can register here."""
 
     log = Logger()
 
-    def __init__(self, controls: Controls, operate_from: Sequence[Network]) -> None:
+    def __init__(
+        self, controls: Controls, operate_from: Sequence[Network], registrations: Registrations | None = None
+    ) -> None:
         self._controls = controls
+        self._registrations = registrations
         self._operate_from = tuple(operate_from)
 
     async def scale(self, request: AdminRequest, service: str) -> Reply:
         """`{"instances": 2}`: 202, for the instances have yet to start (or stop) when this is answered."""
         self._admit(request)
-        instances = _instances(_document(request))
+        instances = _instances(_document(request, '{"instances": 2}'))
         answer = await self._controls.scale(service, instances)
         self.log.info(
             "{service} is scaled to {target} instances, asked for by {who} ({id})",
@@ -45,6 +48,52 @@ class Operations:
             id=request.request_id,
         )
         return Reply(dict(answer), 202)
+
+    async def register(self, request: AdminRequest, service: str, id: str) -> Reply:
+        """`{"host": "10.0.0.7", "port": 3007, "ttl": 15}`: 201 if it is new, 200 if not, 202 if the registry cannot be
+        reached now, and is going to be told."""
+        registrations = self._admitted(request)
+        answer, new = await registrations.register(
+            service, id, _document(request, '{"host": "10.0.0.7", "port": 3007}')
+        )
+        if new:
+            self.log.info(
+                "{service}/{id} is registered over HTTP by {who} ({request})",
+                service=service,
+                id=id,
+                who=_who(request),
+                request=request.request_id,
+            )
+        if not answer["registered"]:
+            return Reply(dict(answer), 202)
+        return Reply(dict(answer), 201 if new else 200)
+
+    async def deregister(self, request: AdminRequest, service: str, id: str) -> Reply:
+        """No body. (A form cannot send this method, so there is no media type to ask for.)"""
+        registrations = self._admitted(request)
+        try:
+            answer = await registrations.deregister(service, id)
+        except RegistryError as error:
+            raise ControlError(f"the registry does not answer: {error}", 503) from error
+        self.log.info(
+            "{service}/{id} is taken out over HTTP by {who} ({request})",
+            service=service,
+            id=id,
+            who=_who(request),
+            request=request.request_id,
+        )
+        return Reply(dict(answer))
+
+    def beat(self, request: AdminRequest, service: str, id: str) -> Reply:
+        """`{"cpu": 12.5, "memory": 73400320}`, one of them, `{}`, or no body at all."""
+        registrations = self._admitted(request)
+        return Reply(dict(registrations.beat(service, id, _document(request, '{"cpu": 12.5}', empty=True))))
+
+    def _admitted(self, request: AdminRequest) -> Registrations:
+        self._admit(request)
+        if self._registrations is None:
+            raise ControlError("nobody can register here", 404)
+        return self._registrations
 
     def _admit(self, request: AdminRequest) -> None:
         clients = request.clients()
@@ -58,19 +107,23 @@ class Operations:
             raise ControlError("web pages may not change the mesh; use a program, such as curl", 403)
 
 
-def _document(request: AdminRequest) -> dict[str, object]:
+def _document(request: AdminRequest, example: str, *, empty: bool = False) -> dict[str, object]:
+    """The body as a JSON object such as `example`. Where it may be `empty`, that means {}."""
     media_type = (request.field("content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         said = f"not {media_type}" if media_type else "which has to be said: Content-Type: application/json"
         raise ControlError(f"the body must be application/json, {said}", 415)
     if request.oversized:
         raise ControlError(f"the body may have at most {MAX_BODY} bytes", 413)
+    body = request.body()
+    if empty and not body:
+        return {}
     try:
-        document = json.loads(request.body(), parse_constant=_no_constant)
+        document = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ControlError(f'the body is not JSON ({error}); send for example {{"instances": 2}}', 400) from error
+        raise ControlError(f"the body is not JSON ({error}); send for example {example}", 400) from error
     if not isinstance(document, dict):
-        raise ControlError('the body must be a JSON object such as {"instances": 2}', 400)
+        raise ControlError(f"the body must be a JSON object such as {example}", 400)
     return document
 
 
@@ -90,6 +143,13 @@ def _instances(document: dict[str, object]) -> int:
 def _who(request: AdminRequest) -> str:
     clients = request.clients()
     return ", ".join(map(str, clients)) if clients else "a Unix socket"
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return value
 
 
 def _no_constant(text: str) -> NoReturn:

@@ -31,6 +31,10 @@ PATHS = (
     "GET /services",
     "GET /services/NAME",
     "POST /services/NAME/scale",
+    "GET /service-mesh/registry",
+    "PUT /service-mesh/registry/NAME/ID",
+    "DELETE /service-mesh/registry/NAME/ID",
+    "POST /service-mesh/registry/NAME/ID/heartbeat",
 )
 
 _WORDS = {

@@ -7,6 +7,9 @@
     /service-mesh/health[/NAME] each service's health, with the reasons for every "no"
     /services[/NAME]            the services with their instances
     /services/NAME/scale        POST {"instances": 2}
+    /service-mesh/registry      what stands in the registry
+    /service-mesh/registry/NAME/ID            PUT {"host": "10.0.0.7", "port": 3007}, DELETE
+    /service-mesh/registry/NAME/ID/heartbeat  POST
 
 `/health` answers 200 as long as this gateway itself takes requests, and 503 while it starts or drains. That services
 are down is said in the body ("degraded") but not by the status: a load balancer that took the gateway out for one bad
@@ -26,7 +29,7 @@ from twisted.web.server import Site
 from wmesh.admin.operate import LOOPBACK, Operations
 from wmesh.admin.request import AdminRequest, Reply
 from wmesh.admin.resource import PATHS, JsonResource
-from wmesh.interfaces import Controls
+from wmesh.interfaces import Controls, Registrations
 from wmesh.model import Network
 
 
@@ -45,17 +48,28 @@ class AdminSite(Site):
 
 
 def make_site(
-    controls: Controls, *, operate_from: Sequence[Network] = LOOPBACK, reactor: IReactorTime | None = None
+    controls: Controls,
+    registrations: Registrations | None = None,
+    *,
+    operate_from: Sequence[Network] = LOOPBACK,
+    reactor: IReactorTime | None = None,
 ) -> AdminSite:
-    """The site for an endpoint to listen with. `reactor` times out idle connections; the global one by default."""
+    """The site for an endpoint to listen with. `reactor` times out idle connections; the global one by default.
+
+    Without `registrations` there is no /service-mesh/registry.
+    """
     make: Any = AdminSite
-    site: AdminSite = make(make_root(controls, operate_from), reactor=reactor, parsePOSTFormSubmission=False)
+    site: AdminSite = make(
+        make_root(controls, operate_from, registrations), reactor=reactor, parsePOSTFormSubmission=False
+    )
     return site
 
 
-def make_root(controls: Controls, operate_from: Sequence[Network] = LOOPBACK) -> JsonResource:
+def make_root(
+    controls: Controls, operate_from: Sequence[Network] = LOOPBACK, registrations: Registrations | None = None
+) -> JsonResource:
     """The tree alone, for a site of somebody else's; its requests must be `AdminRequest`."""
-    operations = Operations(controls, operate_from)
+    operations = Operations(controls, operate_from, registrations)
 
     def health(request: AdminRequest) -> Reply:
         document = controls.health()
@@ -76,6 +90,20 @@ def make_root(controls: Controls, operate_from: Sequence[Network] = LOOPBACK) ->
     def service_health(name: str) -> JsonResource:
         return _shown(lambda: controls.service_health(name))
 
+    def registered(name: str) -> JsonResource:
+        """Below /service-mesh/registry: one service, and below that its instances by id."""
+        return JsonResource(named=lambda one: instance(name, one))
+
+    def instance(name: str, id: str) -> JsonResource:
+        resource = JsonResource(
+            {
+                "PUT": lambda request: operations.register(request, name, id),
+                "DELETE": lambda request: operations.deregister(request, name, id),
+            }
+        )
+        _put(resource, "heartbeat", JsonResource({"POST": lambda request: operations.beat(request, name, id)}))
+        return resource
+
     root = _shown(lambda: {"paths": list(PATHS)})
     mesh = JsonResource()
     _put(root, "health", JsonResource({"GET": health}))
@@ -83,6 +111,9 @@ def make_root(controls: Controls, operate_from: Sequence[Network] = LOOPBACK) ->
     _put(root, "service-mesh", mesh)
     _put(mesh, "stats", _shown(controls.stats))
     _put(mesh, "health", JsonResource({"GET": mesh_health}, service_health))
+    if registrations is not None:
+        shown = registrations.registrations
+        _put(mesh, "registry", JsonResource({"GET": lambda request: Reply(shown())}, registered))
     _put(root, "services", JsonResource({"GET": lambda request: Reply({"services": controls.services()})}, service))
     return root
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from wmesh import __version__
-from wmesh.cli import check
+from wmesh.cli import check, instances, register, services
 
-COMMANDS = (check,)
+COMMANDS = (check, register, services, instances)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from wmesh.events import (
     InstancesReset,
     InstanceUpdated,
     LoadReported,
+    SuspicionChanged,
 )
 from wmesh.interfaces import EventSink, Strategy
 from wmesh.model import CheckResult, InstanceRecord, ServiceSpec
@@ -63,6 +64,13 @@ class Directory:
                 if member is not None and member.admin is not state:
                     member.admin = state
                     self.clusters[service].stale = True
+                    self._tell(event)
+            case SuspicionChanged(service, id, reason):
+                member = self.member(service, id)
+                if member is not None and member.suspect != reason:
+                    if not member.suspect:
+                        member.suspect_since = self._clock()
+                    member.suspect = reason
                     self._tell(event)
             case LoadReported(service, id, sample):
                 member = self.member(service, id)

@@ -17,6 +17,8 @@ class Member:
 
     `in_flight` counts tickets out now; `limit` bounds it (0: no bound). `pool` belongs to the data plane, which keeps
     its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
+    `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
+    suspect whose checks pass takes requests as ever: suspicion is no verdict.
     """
 
     __slots__ = (
@@ -31,6 +33,8 @@ class Member:
         "pool",
         "record",
         "since",
+        "suspect",
+        "suspect_since",
         "weight",
     )
 
@@ -46,6 +50,8 @@ class Member:
         self.latency = PeakEwma()
         self.load: LoadSample | None = None
         self.since = now
+        self.suspect = ""
+        self.suspect_since = now
         self.pool: object | None = None
 
     def eligible(self) -> bool:

@@ -89,6 +89,7 @@ def service_health(cluster: Cluster, now: float) -> dict[str, Any]:
                 "admin": member.admin.name.lower(),
                 "available": member.available(now),
                 "reasons": list(member.reasons(now)),
+                "suspect": _suspicion(member, now),
             }
             for member in members
         ],
@@ -99,6 +100,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
     """All about one instance.
 
     `since_seconds` is how long its health has been what it is, `age_seconds` how long this process has known it.
+    `suspect` is null, or why and for how long the registry has not vouched for it; it serves while its checks pass.
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
     """
     record = member.record
@@ -115,6 +117,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
         "admin": member.admin.name.lower(),
         "available": member.available(now),
         "reasons": list(member.reasons(now)),
+        "suspect": _suspicion(member, now),
         "in_flight": member.in_flight,
         "picks": member.picks,
         "failures": member.failures,
@@ -150,6 +153,12 @@ def service_status(cluster: Cluster, now: float) -> tuple[str, str]:
 
 def _all(count: int) -> str:
     return "the only instance is" if count == 1 else f"all {count} instances are"
+
+
+def _suspicion(member: Member, now: float) -> dict[str, Any] | None:
+    if not member.suspect:
+        return None
+    return {"reason": member.suspect, "since_seconds": _seconds(now - member.suspect_since)}
 
 
 def _load(sample: LoadSample | None) -> dict[str, float | int | None]:

@@ -244,6 +244,29 @@ REGISTRY = _section(
         "How often the whole registry is read again. Changes arrive at once; this is the net below them.",
         "discovery_interval = 1m",
     ),
+    Option(
+        "preserve_service",
+        kinds.percent(100),
+        "When more than this share of the leases of a service vanish within one lease, its instances are not evicted:"
+        " they stay as suspects, and health checks decide.",
+        "preserve_service = 50",
+        notes=("One lease of several is a crash and evicted at once. 100 turns it off.",),
+    ),
+    Option(
+        "preserve_registry",
+        kinds.percent(100),
+        "The same for all leases together: when more than this share vanish within one lease, nobody is evicted.",
+        "preserve_registry = 15",
+        notes=("Fewer than three leases never count as a catastrophe. 100 turns it off.",),
+    ),
+    Option(
+        "preserve_for",
+        kinds.duration(0, DAY),
+        "How long suspects that pass their checks are kept after their leases vanished. Time without a connection to"
+        " the registry does not count.",
+        "preserve_for = 5m",
+        notes=("0: leases alone decide, and an emptied registry empties the mesh.",),
+    ),
 )
 
 SERVICE = _section(

@@ -28,6 +28,9 @@ from wmesh.model import Health, MeshConfig, ServiceSpec
 _WHERE = ("port", "interface", "address", "domain", "index")
 
 
+NOT_PRESERVED: Mapping[str, Any] = {"frozen": False, "since_seconds": None, "scopes": [], "held": 0}
+
+
 class Phase(enum.Enum):
     """Where the gateway is in its life. Clients should be sent to it only while it is RUNNING."""
 
@@ -50,7 +53,7 @@ class MeshControls:
     """Made before the first instance is applied to the Directory, so that every registration is counted.
 
     `deployment` is None where the mesh launches nothing. `clock` is monotonic seconds, `started` its value when this
-    process began. The gateway moves `phase` on.
+    process began, `preservation` what `Preserver.describe` answers. The gateway moves `phase` on.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class MeshControls:
         traffic: Mapping[str, Traffic],
         clock: Callable[[], float],
         started: float,
+        preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
     ) -> None:
         self.phase = Phase.STARTING
         self._config = config
@@ -72,6 +76,7 @@ class MeshControls:
         self._traffic = traffic
         self._clock = clock
         self._started = started
+        self._preservation = preservation
         self._registrations = 0
         self._deregistrations = 0
         self._health_changes = 0
@@ -107,7 +112,11 @@ class MeshControls:
             "status": self.health()["status"],
             "uptime_seconds": self._uptime(now),
             "pid": os.getpid(),
-            "registry": dict(self._registry.status()),
+            "registry": {
+                **self._registry.status(),
+                **self._staleness(),
+                "preservation": {**self._preservation(), "suspects": self._suspects()},
+            },
             "listeners": {
                 "public": [listener_label(listener) for listener in config.gateway.listen],
                 "admin": listener_label(config.gateway.admin_listen) or None,
@@ -124,6 +133,7 @@ class MeshControls:
         return {
             "mesh": self._config.mesh.name,
             "uptime_seconds": self._uptime(now),
+            "registry": {**self._staleness(), "preservation": {**self._preservation(), "suspects": self._suspects()}},
             "discovery": self._discovery(clusters),
             "load_balancer": _load_balancer(clusters, traffic),
             "proxy": {
@@ -158,6 +168,17 @@ class MeshControls:
         if name not in self._specs:
             raise ControlError(f"there is no service {name!r}; there are: {', '.join(self._specs) or 'none'}", 404)
         return self._directory.clusters[name]
+
+    def _staleness(self) -> dict[str, Any]:
+        """Whether what is known may have changed unheard, and for how long the registry has said nothing then."""
+        status = self._registry.status()
+        stale = not status.get("connected")
+        age = status.get("age")
+        return {"stale": stale, "stale_seconds": round(age, 3) if stale and age is not None else None}
+
+    def _suspects(self) -> int:
+        """Instances that the registry does not vouch for now."""
+        return sum(bool(member.suspect) for one in self._clusters().values() for member in one.members.values())
 
     def _uptime(self, now: float) -> float:
         return round(now - self._started, 3)

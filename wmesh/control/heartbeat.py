@@ -13,7 +13,8 @@ whoever watched it end (`remove`).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
@@ -22,12 +23,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wmesh.errors import RegistryError
-from wmesh.interfaces import Registry
 from wmesh.model import InstanceRecord, LoadSample
 
 Key = tuple[str, str]
 
 JITTER = 0.2
+
+
+class Leases(Protocol):
+    """The part of `wmesh.interfaces.Registry` that a heart needs."""
+
+    def register(self, record: InstanceRecord) -> Awaitable[None]: ...
+
+    def renew(self, beats: Mapping[Key, LoadSample]) -> Awaitable[Sequence[Key]]: ...
 
 
 class Heartbeat:
@@ -40,7 +48,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Leases,
         interval: float,
         clock: IReactorTime,
         rng: random.Random,
@@ -64,6 +72,10 @@ class Heartbeat:
     def remove(self, service: str, id: str) -> None:
         """Answer for it no longer. It is the caller who deregisters it. Unknown ids are no error."""
         self._records.pop((service, id), None)
+
+    def holds(self, service: str, id: str) -> bool:
+        """Whether this heart answers for it."""
+        return (service, id) in self._records
 
     def start(self) -> None:
         """Begin to beat; the first beat comes after one interval. Starting twice is no error."""

@@ -13,6 +13,9 @@ falls anywhere in the interval: a fleet that appeared at once is checked evenly 
 An instance from the registry that does not answer yet while it starts is not sick: its failures are kept as the reason
 of its unknown health and are not counted. A static instance was there before us, so its failures count from the first.
 
+A suspect (its source vouches for it no longer) is checked within `fast_interval`, and gets no forgiveness for starting:
+what is asked of it is whether it is there at all.
+
 Not checked: members in MAINT, services whose checks are off, and what is part of the gateway itself.
 """
 
@@ -30,7 +33,7 @@ from twisted.python.failure import Failure
 
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
-from wmesh.events import AdminStateChanged, Event, InstanceAdded, InstanceRemoved
+from wmesh.events import AdminStateChanged, Event, InstanceAdded, InstanceRemoved, SuspicionChanged
 from wmesh.interfaces import Probe
 from wmesh.model import AdminState, CheckResult, Health, ServiceSpec
 
@@ -150,6 +153,14 @@ class Prober:
                 watch.parked = False
                 self._schedule(watch, self._clock.seconds())
 
+        elif isinstance(event, SuspicionChanged) and event.reason:
+            watch = self._watches.get((event.service, event.id))
+            # One that was never checked is due at once anyway.
+            if watch is not None and watch.running is None and watch.checks and not watch.parked:
+                # Many become suspects at the same moment; they need not all be asked at the same moment.
+                soon = self._random.uniform(0.0, min(watch.spec.check.fast_interval, watch.spec.check.interval))
+                self._schedule(watch, self._clock.seconds() + soon)
+
     def _watch(self, member: Member) -> None:
         record = member.record
         spec = self._directory.clusters[record.service].spec
@@ -261,7 +272,9 @@ class Prober:
         return not watch.proven and now - watch.since < watch.spec.start_timeout
 
     def _excused(self, watch: _Watch) -> bool:
-        return watch.member.record.origin == "registry" and self._starting(watch, self._clock.seconds())
+        member = watch.member
+        vouched_for = member.record.origin == "registry" and not member.suspect
+        return vouched_for and self._starting(watch, self._clock.seconds())
 
     # The first round.
 

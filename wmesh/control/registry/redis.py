@@ -171,8 +171,9 @@ class RedisRegistry:
         await self._commands.run(scripts.REGISTER, self._keys, self._lease, member.encode(), data)
 
     async def _deregister(self, member: str) -> None:
-        self._held.pop(member, None)
-        await self._commands.run(scripts.DEREGISTER, self._keys, member.encode(), DEREGISTERED.encode())
+        # What we held is taken out only if it still stands there: under its id somebody else may have come since.
+        held = self._held.pop(member, b"")
+        await self._commands.run(scripts.DEREGISTER, self._keys, member.encode(), DEREGISTERED.encode(), held)
 
     async def _put_back(self) -> None:
         """Register what we hold again. Where it still stands, this renews its lease and changes nothing.

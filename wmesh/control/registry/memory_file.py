@@ -1,0 +1,150 @@
+"""The last known state of the registry in a file, for a start at which the registry knows nothing or cannot be reached.
+
+Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (written beside, then renamed) when
+something changed, and no more often than every `PAUSE` seconds. It holds records as they stand in the registry
+(`codec`), and says which registry and namespace they are of: another registry's records are nobody's business.
+
+    {"v": 1, "registry": "redis://10.0.0.5:6379", "namespace": "wmesh", "instances": [{"v": 1, "service": …}, …]}
+
+What this process itself launched and registered is left out (`own`): it ends with us, and its ports may be somebody
+else's at the next start. When nobody is left to remember, the file is removed. A file that cannot be read is ignored
+with one warning, and replaced in time; so is a single record that cannot. No secret is in it: the registry's label has
+no password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from wmesh.control.registry.codec import decode_record, encode_record
+from wmesh.errors import RecordError
+from wmesh.model import InstanceRecord
+
+NAME = "registry-snapshot.json"
+FORMAT = 1
+PAUSE = 2.0
+LARGEST = 64 * 1024 * 1024
+
+Key = tuple[str, str]
+
+
+class MemoryFile:
+    """`label` names the registry without its password. `own((service, id))` says whether this process launched it."""
+
+    _log = Logger()
+
+    def __init__(self, state_dir: str, label: str, namespace: str, own: Callable[[Key], bool]) -> None:
+        self.path = Path(state_dir) / NAME
+        self._head = {"v": FORMAT, "registry": label, "namespace": namespace}
+        self._own = own
+        self._changed = False
+        self._written_at: float | None = None
+        self._written: bytes | None = None
+        self._encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
+        self._trouble = False
+
+    def read(self) -> Sequence[InstanceRecord]:
+        """What was known when it was written; nothing, with a warning, if that cannot be told."""
+        try:
+            if self.path.stat().st_size > LARGEST:
+                raise ValueError("it is too large")
+            document = json.loads(self.path.read_bytes())
+            if type(document) is not dict or type(document.get("instances")) is not list:
+                raise ValueError("it is not a snapshot of a registry")
+            if document.get("v") != FORMAT:
+                raise ValueError("it has another format")
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, RecursionError) as error:
+            self._log.warn("{path} is ignored: {why}", path=str(self.path), why=str(error))
+            return ()
+        if any(document.get(name) != value for name, value in self._head.items()):
+            self._log.info("{path} is of another registry and is ignored", path=str(self.path))
+            return ()
+        records = {}
+        bad: list[str] = []
+        for value in document["instances"]:
+            try:
+                record = decode_record(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            except RecordError as error:
+                bad.append(str(error))
+            else:
+                records[record.service, record.id] = record
+        if bad:
+            message = "{path}: {count} records are ignored; the first: {why}"
+            self._log.warn(message, path=str(self.path), count=len(bad), why=bad[0])
+        return tuple(records.values())
+
+    def changed(self) -> None:
+        """There is something new to write."""
+        self._changed = True
+
+    def due(self, now: float) -> bool:
+        return self._changed and (self._written_at is None or now - self._written_at >= PAUSE)
+
+    def write(self, records: Iterable[InstanceRecord], *, now: float | None = None, last: bool = False) -> None:
+        """Replace what is there, if it differs. Trouble is told once, and met with another try at the next change.
+
+        The `last` time, only what changed is written.
+        """
+        if last and not self._changed:
+            return
+        self._changed = False
+        self._written_at = now
+        data = self._document(records)
+        if data == self._written:
+            return
+        try:
+            self._replace(data)
+        except OSError as error:
+            if not self._trouble:
+                self._log.warn("{path} cannot be written: {why}", path=str(self.path), why=error.strerror)
+            self._trouble = True
+        else:
+            self._written = data
+            self._trouble = False
+
+    def _replace(self, data: bytes) -> None:
+        fresh = self.path.with_suffix(".new")
+        if not data:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Metadata of instances is nobody else's business.
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+            fresh.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
+
+    def _document(self, records: Iterable[InstanceRecord]) -> bytes:
+        """The whole file; empty if there is nobody to remember. Records that did not change are not encoded again."""
+        encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
+        for record in records:
+            key = (record.service, record.id)
+            if self._own(key):
+                continue
+            known = self._encoded.get(key)
+            if known is None or known[0] is not record:
+                try:
+                    known = (record, encode_record(record))
+                except RecordError:
+                    continue
+            encoded[key] = known
+        self._encoded = encoded
+        if not encoded:
+            return b""
+        head = json.dumps(self._head)[:-1].encode()
+        lines = b",\n".join(encoded[key][1] for key in sorted(encoded))
+        return b'%b, "instances": [\n%b\n]}\n' % (head, lines)

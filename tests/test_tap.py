@@ -1,0 +1,56 @@
+"""`twistd wmesh`: options, and what becomes of a bad configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from wmesh.tap import Options, makeService
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_the_file_to_read(self) -> None:
+        """The example mesh is what runs when nothing is said; --config and -c name another file."""
+        for argv, expected in (
+            ([], "etc/mesh.ini"),
+            (["--config", "shop.ini"], "shop.ini"),
+            (["-c", "shop.ini"], "shop.ini"),
+        ):
+            options = Options()
+            options.parseOptions(argv)
+            self.assertEqual(options["config"], expected)
+
+
+class BadConfigurationTests(SynchronousTestCase):
+    def complaints(self, text: str) -> tuple[object, list[str]]:
+        """(exit status, lines on stderr) of a start with this configuration."""
+        path = Path(self.mktemp())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        options = Options()
+        options.parseOptions(["--config", str(path)])
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            leaving = self.assertRaises(SystemExit, makeService, options)
+        return leaving.code, stderr.getvalue().splitlines()
+
+    def test_every_problem_is_printed(self) -> None:
+        """A bad file never starts a gateway: all that is wrong with it goes to stderr, and the status is 1."""
+        code, lines = self.complaints("[gateway]\nlisten = tcp:http\n[service:x]\nstrategey = random\n")
+        self.assertEqual(code, 1)
+        self.assertTrue(any("is not a port" in line for line in lines), lines)
+        self.assertTrue(any("load_balancing_strategy" in line for line in lines), lines)
+
+    def test_a_missing_file(self) -> None:
+        """A file that is not there is named."""
+        options = Options()
+        options.parseOptions(["--config", "/nowhere/mesh.ini"])
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            leaving = self.assertRaises(SystemExit, makeService, options)
+        self.assertEqual(leaving.code, 1)
+        self.assertIn("/nowhere/mesh.ini", stderr.getvalue())
+        self.assertNotIn("Traceback", stderr.getvalue())

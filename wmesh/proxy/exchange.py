@@ -55,16 +55,13 @@ class Exchange:
 
     __slots__ = (
         "attempts",
-        "client_key",
         "close_after",
         "conn",
         "dial",
         "done",
         "down",
-        "failure",
         "head",
         "head_sent",
-        "last_outcome",
         "outgoing",
         "plan",
         "plane",
@@ -296,12 +293,9 @@ class Exchange:
         self._drop_attempt(Outcome.CANCELLED)
         if self.head_sent:
             self.down.abort()
-        elif self.down.current is self:
+        else:
             self.close_after = True
             self.answer(reply)
-        else:
-            self.reply = reply
-            self.close_after = True
 
     # --- the way back
 

@@ -1,7 +1,7 @@
 """The data plane's own epoll set, which the reactor sees as one single descriptor.
 
 Twisted's reactor calls every ready descriptor through a logging context, a generic read-or-write switch and an error
-switch: about 3 µs an event, twice a request. An epoll set is itself pollable, so all sockets of the data plane live in
+switch, twice a request. An epoll set is itself pollable, so all sockets of the data plane live in
 one set of their own; the reactor watches that set, and when anything in it is ready, one `poll` here fetches the whole
 batch and calls `doRead` and `doWrite` directly. WHY: bench cases "small" and "connect".
 

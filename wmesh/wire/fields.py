@@ -1,8 +1,8 @@
 """The field names that a proxy must not simply pass on, and how they are taken out of a head.
 
 A head is never split into fields: one regex finds the few lines that need thought, and what stands between them passes
-on as it came, order and spelling kept, in one piece. WHY: bench micro "heads"; a list of fields costs three times more.
-Whoever needs another field asks `value_of`, and pays only then.
+on as it came, order and spelling kept, in one piece. Nothing is taken apart only to be joined again (bench micro
+"heads"). Whoever needs another field asks `value_of`, and pays only then.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,22 @@ class MainTests(SynchronousTestCase):
             [sys.executable, "-c", program], cwd=ROOT, env={}, capture_output=True, timeout=60, check=False
         )
         self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_whoever_reads_us_has_seen_enough(self) -> None:
+        """`wmesh check | head -0`: no traceback, and a status that says that not all was printed."""
+        command = [sys.executable, "-c", "import sys; from wmesh.cli import main; sys.exit(main())", "check"]
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [*command, "etc/mesh.ini"], cwd=ROOT, env={}, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+        os.close(writer)
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+
+    def test_closed_streams(self) -> None:
+        """Whoever closed our standard streams gets the status all the same."""
+        program = "import sys; from wmesh.cli import main; sys.exit(main(['check', sys.argv[1]]))"
+        for path, status in (("etc/mesh.ini", 0), ("etc/none.ini", 1)):
+            argv = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program, path]
+            done = subprocess.run(argv, cwd=ROOT, env={"PATH": os.environ["PATH"]}, timeout=60, check=False)
+            self.assertEqual(done.returncode, status, path)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.admin.asking import AdminTestCase
-from wmesh.admin.request import MAX_BODY, AdminRequest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+
+from tests.admin.asking import LOCAL, REMOTE, AdminTestCase
+from wmesh.admin.request import MAX_BODY, AdminRequest, Reply
 
 JSON = {"Content-Type": "application/json"}
 
@@ -58,3 +61,78 @@ class BodyTests(AdminTestCase):
         """White space is no fault."""
         body = b'{"instances": 2}' + b" " * (64 * 1024 - 16)
         self.assertEqual(self.ask("POST", "/services/pricing/scale", JSON, body).status, 202)
+
+
+class RequestCase(AdminTestCase):
+    def asked(self, *lines: bytes, peer: IAddress = LOCAL) -> AdminRequest:
+        """A request with these header lines, as an answer would get it."""
+        made: list[AdminRequest] = []
+
+        def remember(*given: Any, **options: Any) -> AdminRequest:
+            made.append(AdminRequest(*given, **options))
+            return made[-1]
+
+        self.site.requestFactory = remember
+        self.connection = self.connect(peer)
+        self.connection.send(b"\r\n".join([b"GET /health HTTP/1.1", b"Host: x", *lines, b"", b""]))
+        (request,) = made
+        return request
+
+
+class FieldTests(RequestCase):
+    def test_one_list(self) -> None:
+        """Lines of one name are one list; what is no UTF-8 is no error; absent is not empty."""
+        request = self.asked(b"Accept: a", b"X-Odd: caf\xe9", b"ACCEPT: b", b"X-Empty:")
+        self.assertEqual(request.field("accept"), "a, b")
+        self.assertEqual(request.field("x-odd"), "caf\xe9")
+        self.assertEqual((request.field("x-empty"), request.field("x-none")), ("", None))
+
+
+class ClientsTests(RequestCase):
+    def clients(self, *lines: bytes, peer: IAddress = LOCAL) -> list[str] | None:
+        found = self.asked(*lines, peer=peer).clients()
+        return None if found is None else [str(one) for one in found]
+
+    def test_by_itself(self) -> None:
+        """The peer, in the plain form of its address; behind a Unix socket there is none."""
+        self.assertEqual(self.clients(), ["127.0.0.1"])
+        self.assertEqual(self.clients(peer=IPv6Address("TCP", "::ffff:203.0.113.9", 1)), ["203.0.113.9"])
+        self.assertEqual(self.clients(peer=UNIXAddress(None)), [])
+
+    def test_through_this_machine(self) -> None:
+        """Everybody that a relay on this machine names, in all lines of the field, instead of the relay."""
+        lines = (b"X-Forwarded-For: 203.0.113.9, [2001:db8::1]", b"X-Forwarded-For: ::ffff:198.51.100.1")
+        expected = ["203.0.113.9", "2001:db8::1", "198.51.100.1"]
+        for peer in (LOCAL, IPv6Address("TCP", "::1", 1), UNIXAddress(None)):
+            self.assertEqual(self.clients(*lines, peer=peer), expected)
+
+    def test_a_claim_from_afar(self) -> None:
+        """Another machine relays for nobody: it is the client."""
+        self.assertEqual(self.clients(b"X-Forwarded-For: 127.0.0.1", peer=REMOTE), ["203.0.113.9"])
+
+    def test_not_clear(self) -> None:
+        """One hop that cannot be read makes the whole list worthless; so does a peer without a readable address."""
+        self.assertIsNone(self.clients(b"X-Forwarded-For: 127.0.0.1, unknown"))
+        self.assertIsNone(self.clients(peer=IPv4Address("TCP", "somewhere", 1)))
+
+
+class AnswerTests(RequestCase):
+    def test_once(self) -> None:
+        """A second answer to the same request is not sent."""
+        request = self.asked()
+        first = self.connection.read()
+        assert first is not None
+        self.assertEqual(first.status, 200)
+        request.answer(Reply({"second": True}, 500))
+        self.assertIsNone(self.connection.read())
+
+    def test_what_json_can_say(self) -> None:
+        """Texts with half a character in them (from JSON, as it may be written) are shown, not an error."""
+        self.assertEqual(Reply({"a": "\ud800é"}).body().decode(), '{\n  "a": "\\ud800é"\n}\n')
+
+    def test_safe_to_show(self) -> None:
+        """No browser guesses another type, no cache keeps it, and fields of the answer itself win."""
+        answer = self.ask("GET", "/health")
+        self.assertEqual(answer.fields["x-content-type-options"], "nosniff")
+        self.assertEqual(answer.fields["cache-control"], "no-store")
+        self.assertEqual(answer.fields["server"], "wmesh")

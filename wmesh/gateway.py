@@ -131,6 +131,7 @@ class Gateway(Service):
             reactor,
             self._random,
             self._announce,
+            self._warn,
             reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
             tail=_tail(config),
         )
@@ -174,6 +175,9 @@ class Gateway(Service):
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
+
+    def _warn(self, text: str) -> None:
+        log.warn("{text}", text=text)
 
     # --- starting
 

@@ -131,7 +131,7 @@ async def test_name_server_goes_away(stage: Stage) -> None:
     names.start()
     await source_is(client, "it is confused", lambda found: "SERVFAIL" in found["problem"])
     names.confused = False
-    await program.says("is answered again: 1 instances", 40.0)
+    await program.says("is answered again: 1 instance", 40.0)
     await source_is(client, "it is fresh", lambda found: not found["stale"] and found["problem"] == "")
     await load.stop()
     assert load.failures == []
@@ -157,7 +157,7 @@ async def test_name_is_denied_for_a_while(stage: Stage) -> None:
     assert "NXDOMAIN" in instance["suspect"]["reason"] and instance["available"], instance
     await load.more(20)
     names.say(NAME, a("127.0.0.1"))
-    await program.says("is answered again: 1 instances")
+    await program.says("is answered again: 1 instance")
     (instance,) = (await client.get("/services/x")).json["instances"]
     assert instance["suspect"] is None
     await load.more(20)
@@ -165,7 +165,7 @@ async def test_name_is_denied_for_a_while(stage: Stage) -> None:
     assert load.failures == []
 
     names.forget(NAME)
-    await program.says(f"x: dns:{NAME}:{one.port} is gone, and its 1 instances with it")
+    await program.says(f"x: dns:{NAME}:{one.port} is gone, and its 1 instance with it")
     assert (await client.get("/")).status == 503
 
 

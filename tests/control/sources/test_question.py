@@ -161,6 +161,11 @@ class UnusableTests(QuestionCase):
         records = [a(NAME, "10.0.0.1"), a(NAME, "10.0.0.2")]
         await self.fails(lambda asked, _: answer(asked, *records).toStr()[:-4], "ends before its end")
 
+    async def test_only_other_kinds(self) -> None:
+        """Whoever sends something else has not said that there is nothing."""
+        text = dns.RRHeader(NAME, dns.TXT, dns.IN, 5, dns.Record_TXT(b"hello"))
+        await self.fails(lambda asked, _: answer(asked, text), "other kinds")
+
     async def test_half_of_what_was_sent_along(self) -> None:
         """It would be half of a target's addresses; the answer itself is whole."""
         along = [a("b.test", "10.0.0.2"), a("b.test", "10.0.0.3")]
@@ -197,6 +202,11 @@ class UnusableTests(QuestionCase):
             port = free.getsockname()[1]
         found = await self.questions.ask([Address("127.0.0.1", port)], NAME, A)
         self.assertIsInstance(found, Failed)
+
+    async def test_why_each_of_them(self) -> None:
+        """Whoever has two name servers learns what is wrong with both."""
+        found = await self.said(lambda asked, _: answer(asked, rCode=dns.EREFUSED), lambda asked, _: None)
+        self.assertRegex(found.reason, r"REFUSED\), name server .* does not answer")
 
     async def test_no_server(self) -> None:
         self.assertEqual(await self.questions.ask([], NAME, A), Failed("web.test A: there is no name server"))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -170,9 +170,9 @@ class Declared:
         outcome: Outcome
         try:
             outcome = await source.lookup()
-        except CancelledError:
-            return
         except Exception:  # noqa: BLE001 - one name must not end the looking up of all others
+            if not self._running:
+                return  # cut short by `stop`
             self._log.failure("looking up {name} failed, on an error of our own", name=str(source.wanted))
             outcome = Failed("the lookup itself failed")
         source.asking = None
@@ -200,18 +200,18 @@ class Declared:
         where = {"service": source.spec.name, "source": str(source.wanted)}
         if isinstance(outcome, Absent) and had > 0 and not known.places:
             self._log.warn(
-                "{service}: {source} is gone, and its {had} instances with it: {reason}",
+                "{service}: {source} is gone, and its {had} with it: {reason}",
                 **where,
-                had=had,
+                had=_instances(had),
                 reason=outcome.reason,
             )
         elif known.problem and not source.troubled:
             kept = len(known.places)
-            rest = f"its {kept} instances stay as they were" if kept else "it has no instances"
+            rest = f"what it has stays: {_instances(kept)}" if kept else "it has no instances"
             self._log.warn("{service}: {source}: {reason}; {rest}", **where, reason=known.problem, rest=rest)
         elif source.troubled and not known.problem:
-            count = len(known.places)
-            self._log.info("{service}: {source} is answered again: {count} instances", **where, count=count)
+            has = _instances(len(known.places))
+            self._log.info("{service}: {source} is answered again: {has}", **where, has=has)
         source.troubled = bool(known.problem)
 
     # --- the Directory
@@ -294,6 +294,10 @@ class Declared:
 
 def _is_named(member: Member) -> bool:
     return member.record.origin.startswith(f"{FAMILY}/")
+
+
+def _instances(count: int) -> str:
+    return "1 instance" if count == 1 else f"{count} instances"
 
 
 def _describe(source: _Source, now: float) -> Mapping[str, Any]:

@@ -79,14 +79,14 @@ class Questions:
         return asking
 
     async def _ask(self, servers: Sequence[Address], name: str, kind: str) -> Reply | Absent | Failed:
-        problem = "there is no name server"
+        problems: dict[Address, str] = {}
         for patience in PATIENCE:
             for server in servers:
                 try:
                     return await self._ask_one(server, name, kind, patience)
                 except Unusable as unusable:
-                    problem = f"name server {server} {unusable}"
-        return Failed(f"{name} {kind}: {problem}")
+                    problems[server] = f"name server {server} {unusable}"
+        return Failed(f"{name} {kind}: {', '.join(problems.values()) or 'there is no name server'}")
 
     async def _ask_one(self, server: Address, name: str, kind: str, patience: float) -> Reply | Absent:
         message = await self._by_udp(server, name, kind, patience)
@@ -102,7 +102,10 @@ class Questions:
         if not message.answers and not message.auth and dns.NS in authority and dns.SOA not in authority:
             # RFC 2308 section 2.2: not "there is nothing", but "ask somebody else".
             raise Unusable("only knows whom else to ask; it must be one that resolves (recursive)")
-        return Reply(read_records(message.answers), read_records(message.additional))
+        answers = read_records(message.answers)
+        if message.answers and not answers:
+            raise Unusable("answers with records of other kinds only")
+        return Reply(answers, read_records(message.additional))
 
     async def _by_udp(self, server: Address, name: str, kind: str, patience: float) -> dns.Message:
         asking = _Datagrams(server, _Exchange(name, kind))

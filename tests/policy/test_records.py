@@ -19,6 +19,7 @@ from wmesh.policy.records import (
     Record,
     Service,
     best_group,
+    can_be_reached,
     is_name,
     join_families,
     no_service,
@@ -86,6 +87,15 @@ class NameTests(SynchronousTestCase):
             self.assertTrue(is_name(name), name)
         for name in ("", ".", "a..b", "a" * 64, f"{longest}a", "a b", "a\n", "\\xff", "é.test"):
             self.assertFalse(is_name(name), name)
+
+
+class AddressTests(SynchronousTestCase):
+    def test_where_somebody_can_be(self) -> None:
+        """Loopback and private addresses can be anybody's; nobody, everybody and groups are not."""
+        for host in ("127.0.0.1", "10.0.0.1", "::1", "2001:db8::1", "fe80::1"):
+            self.assertTrue(can_be_reached(host), host)
+        for host in ("0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"):
+            self.assertFalse(can_be_reached(host), host)
 
 
 class FamilyTests(SynchronousTestCase):

@@ -61,6 +61,10 @@ class HostsTests(SynchronousTestCase):
         self.assertEqual(hosts_of("localhost", self.text), ("127.0.0.1",))
         self.assertEqual(hosts_of("six", self.text), ("2001:db8::1",))
 
+    def test_blocked_names(self) -> None:
+        """Lists against advertising give names the address of nobody."""
+        self.assertEqual(hosts_of("web", "0.0.0.0 web\n"), ())
+
     def test_localhost_is_always_there(self) -> None:
         """Without a file, and below it."""
         self.assertEqual(hosts_of("localhost", ""), ("127.0.0.1",))

@@ -13,6 +13,16 @@ from tests.scenarios.meshes import free_port
 network: Any = reactor
 
 
+class _Factory(server.DNSServerFactory):
+    """Cuts datagrams at 512 bytes, as the rules have it (RFC 1035 section 4.2.1); Twisted's own sends them whole."""
+
+    noisy = False
+
+    def sendReply(self, protocol: Any, message: dns.Message, address: Any) -> None:
+        message.maxSize = 65535 if address is None else 512
+        super().sendReply(protocol, message, address)
+
+
 class NameServer:
     """Knows the names in `records` and no other. While `confused`, it answers SERVFAIL. `asked` counts questions."""
 
@@ -29,8 +39,7 @@ class NameServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        factory = server.DNSServerFactory(clients=[self])
-        factory.noisy = False
+        factory = _Factory(clients=[self])
         datagrams = dns.DNSDatagramProtocol(factory)
         datagrams.noisy = False
         self._ports = [

@@ -121,6 +121,13 @@ def is_address(text: str) -> bool:
     return True
 
 
+def can_be_reached(host: str) -> bool:
+    """Whether one machine can be at this IP address. Filtering resolvers answer 0.0.0.0, to which a connection would
+    lead to this very machine."""
+    address = ipaddress.ip_address(host)
+    return not (address.is_unspecified or address.is_multicast or host == "255.255.255.255")
+
+
 def read_answer(name: str, kind: str, records: Iterable[Record]) -> Found | Elsewhere | Absent | Failed:
     """What an answer without error says of `name`."""
     records = tuple(records)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from wmesh.model import Address
-from wmesh.policy.records import is_address, is_name, plain
+from wmesh.policy.records import can_be_reached, is_address, is_name, plain
 
 DNS_PORT = 53
 LOCAL = ("127.0.0.1",)
@@ -62,7 +62,7 @@ def hosts_of(name: str, text: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
-        if wanted in (plain(each) for each in names) and is_address(address):
+        if wanted in (plain(each) for each in names) and is_address(address) and can_be_reached(address):
             found[address] = None
     if not found and (wanted == "localhost" or wanted.endswith(".localhost")):
         return LOCAL

@@ -164,7 +164,13 @@ class UnusableTests(QuestionCase):
     async def test_only_other_kinds(self) -> None:
         """Whoever sends something else has not said that there is nothing."""
         text = dns.RRHeader(NAME, dns.TXT, dns.IN, 5, dns.Record_TXT(b"hello"))
-        await self.fails(lambda asked, _: answer(asked, text), "other kinds")
+        await self.fails(lambda asked, _: answer(asked, text), "none can be used")
+
+    async def test_addresses_of_nobody(self) -> None:
+        """Filtering resolvers send 0.0.0.0, which would be this machine itself."""
+        found = await self.said(lambda asked, _: answer(asked, a(NAME, "0.0.0.0"), a(NAME, "10.0.0.1")))
+        self.assertEqual([each.value for each in found.answers], ["10.0.0.1"])
+        await self.fails(lambda asked, _: answer(asked, a(NAME, "0.0.0.0")), "none can be used")
 
     async def test_half_of_what_was_sent_along(self) -> None:
         """It would be half of a target's addresses; the answer itself is whole."""

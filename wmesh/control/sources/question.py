@@ -32,7 +32,7 @@ from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
 from wmesh.model import Address
-from wmesh.policy.records import AAAA, CNAME, SRV, A, Absent, Failed, Record, Service, plain
+from wmesh.policy.records import AAAA, CNAME, SRV, A, Absent, Failed, Record, Service, can_be_reached, plain
 
 PATIENCE = (1.0, 2.0)
 """Seconds for each server, in the first round and in the second."""
@@ -104,7 +104,7 @@ class Questions:
             raise Unusable("only knows whom else to ask; it must be one that resolves (recursive)")
         answers = read_records(message.answers)
         if message.answers and not answers:
-            raise Unusable("answers with records of other kinds only")
+            raise Unusable("answers with records of which none can be used")
         return Reply(answers, read_records(message.additional))
 
     async def _by_udp(self, server: Address, name: str, kind: str, patience: float) -> dns.Message:
@@ -232,7 +232,7 @@ class _Stream(Int16StringReceiver):
 
 
 def read_records(headers: Sequence[dns.RRHeader]) -> tuple[Record, ...]:
-    """The records of kinds that we know and of class IN, as plain values; all others are left out."""
+    """The records that we can use, as plain values: of kinds that we know, class IN, and addresses that can be one."""
     found = []
     for header in headers:
         kind = _KINDS.get(header.type)
@@ -242,6 +242,8 @@ def read_records(headers: Sequence[dns.RRHeader]) -> tuple[Record, ...]:
         value: str | Service
         if kind in (A, AAAA):
             value = payload.dottedQuad() if kind == A else _ipv6(payload.address)
+            if not can_be_reached(value):
+                continue
         elif kind == CNAME:
             value = _text(payload.name)
         else:

@@ -42,6 +42,13 @@ class CheckTests(SynchronousTestCase):
         for words in ("good", "tcp:8000", "embedded:", "walmart-pricing", "/walmart-pricing/", "1 to 3", "note: "):
             self.assertIn(words, out)
 
+    def test_names(self) -> None:
+        """What is looked up is counted apart from what is fixed."""
+        text = STATIC.replace("h:1", "h:1, dns:web.test:80, srv:web.test")
+        status, out, _ = self.wmesh("check", self.file(text))
+        self.assertEqual(status, 0)
+        self.assertIn("1 fixed, 2 by DNS", out)
+
     def test_all_problems_one_a_line(self) -> None:
         """Each problem is one line that an editor can jump to; nothing goes to standard output."""
         path = self.file("[mesh]\nlog_level = loud\n[service:x]\nstrategey = y\nport = \x1b\n")

@@ -326,7 +326,7 @@ class Deployment:
         for service in self._services.values():
             used.update(other.address.port for other in service.slots if other is not slot and other.address)
             if service.spec.name != slot.spec.name:
-                used.update(static.address.port for static in service.spec.instances)
+                used.update(each.port for each in service.spec.instances if each.port is not None)
                 used.update(() if service.spec.port is None else (service.spec.port,))
         before = slot.address
         if before is not None and before.port not in used and self._free(before.host, before.port):

@@ -117,6 +117,7 @@ class Gateway(Service):
                 config.registry.namespace,
                 self._launched.__contains__,
             ),
+            reserved=(ADMIN,),
         )
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)

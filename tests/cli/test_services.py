@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import FirstUntried, a_record, a_spec
 from wmesh.cli import instances, main
-from wmesh.cli.admin import AdminError, url_of
+from wmesh.cli.admin import AdminError, complain, url_of
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.report import directory_report
 from wmesh.events import InstanceAdded, LoadReported
@@ -156,4 +156,11 @@ class InstancesTests(CommandCase):
     def test_nothing_steers_the_terminal(self) -> None:
         """Texts may come from anywhere."""
         self.documents["/services/pricing"]["instances"][0]["reasons"] = ["\x1b[2Jgone"]
-        self.assertNotIn("\x1b", self.wmesh("instances", "pricing")[1])
+        self.documents["/services/pricing"]["reason"] = "\x9b2Jgone"
+        self.documents["/services/pricing"]["instances"][0]["version"] = "\u202e\x7f"
+        for more in ((), ("--json",)):
+            out = self.wmesh("instances", "pricing", *more)[1]
+            self.assertTrue(all(sign.isprintable() or sign == "\n" for sign in out), out)
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            complain(AdminError("\x9b2J"))
+        self.assertEqual(err.getvalue(), "wmesh: \\x9b2J\n")

@@ -118,6 +118,9 @@ class GuestsTests(SynchronousTestCase):
 
     def test_lies_are_refused(self) -> None:
         """Each is 422 and names its field; nothing is registered."""
+        deep: Any = []
+        for _ in range(5000):
+            deep = [deep]
         table: list[tuple[dict[str, Any], str]] = [
             ({"port": 99999}, "port: 99999"),
             ({"port": "3007"}, "port: '3007'"),
@@ -126,6 +129,10 @@ class GuestsTests(SynchronousTestCase):
             ({"tags": "x"}, "tags: 'x'"),
             ({"metadata": {"a": "\n"}}, "metadata.a"),
             ({"metadata": {str(n): "x" * 1000 for n in range(60)}}, "at most 16384 bytes"),
+            ({"port": deep}, "port: a list of 1"),
+            ({"ttl": deep}, "ttl: a list of 1"),
+            ({"\x1b" * 99: 1}, "unknown field"),
+            ({"metadata": {"a": "\x1b[2J"}}, "metadata.a"),
             ({"ttl": 0}, "ttl: 0"),
             ({"ttl": True}, "ttl: True"),
             ({"ttl": float("nan")}, "ttl: nan"),
@@ -138,6 +145,7 @@ class GuestsTests(SynchronousTestCase):
             error = self.refused(**document)
             self.assertEqual(error.status, 422, document)
             self.assertIn(words, str(error))
+            self.assertTrue(str(error).isprintable() and len(str(error)) < 300)
         self.assertEqual((self.known(), self.guests.loads()), ([], {}))
 
     def test_what_is_the_gateways_own(self) -> None:

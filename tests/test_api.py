@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import Server, spawn, until
 from wmesh import api
 
 ROOT = Path(__file__).parents[1]
-RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
+RECORDS, LEASES, LOADS = "{wmesh}:records", "{wmesh}:leases", "{wmesh}:loads"
 
 
 class RegisterTests(TestCase):
@@ -69,6 +70,15 @@ class RegisterTests(TestCase):
         await self.server.until(
             lambda data: data is not None and json.loads(data)["memory"] > 1e6, "HGET", LOADS, "pricing/127.0.0.1:3007"
         )
+
+    async def test_load_that_cannot_be(self) -> None:
+        """It is left out of the heartbeat, with one warning, and the lease is renewed all the same."""
+        with capturedLogs() as logged:
+            await self.stay(heartbeat=0.05, load=lambda: api.LoadSample(-1.0, 100))
+            await self.server.until(b'{"memory":100}', "HGET", LOADS, "pricing/127.0.0.1:3007")
+            before = await self.server.ask("ZSCORE", LEASES, "pricing/127.0.0.1:3007")
+            await self.server.until(lambda end: end > before, "ZSCORE", LEASES, "pricing/127.0.0.1:3007")
+        self.assertEqual(sum("left out" in str(event.get("log_format")) for event in logged), 1)
 
     async def test_forgotten_by_an_emptied_registry(self) -> None:
         """After FLUSHALL the next heartbeat brings it back."""

@@ -31,7 +31,7 @@ from twisted.logger import Logger
 
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.registry.codec import encode_record, shown
+from wmesh.control.registry.codec import encode_record, load_from, shown
 from wmesh.control.registry.registrar import Registrar, own_host
 from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import MeshError, RecordError, RegistryError
@@ -194,7 +194,21 @@ async def _register(
         finally:
             await registrar.stop()
         raise
-    beat = Heartbeat(registrar, spec.heartbeat, reactor, rng, lambda: {(record.service, record.id): load()})
+    key = (record.service, record.id)
+    told = False
+
+    def collect() -> dict[tuple[str, str], LoadSample]:
+        nonlocal told
+        sample = load()
+        try:
+            load_from({"cpu": sample.cpu, "memory": sample.memory})
+        except RecordError as error:
+            if not told:
+                told = True
+                log.warn("load() of {service}/{id}: {why}; it is left out", service=key[0], id=key[1], why=error)
+        return {key: sample}
+
+    beat = Heartbeat(registrar, spec.heartbeat, reactor, rng, collect)
     beat.add(record)
     beat.start()
     return Registration(record, reactor, registrar, beat)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -16,6 +18,7 @@ from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry
+from wmesh.control.registry.registrar import Registrar
 from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
@@ -443,3 +446,31 @@ class LoginTests(RedisCase):
         one, told = await self.begun(target=target)
         await one.register(a_record())
         await until(lambda: told.known)
+
+    async def test_rights_of_the_manual(self) -> None:
+        """The rights that docs/registry-wire.rst names are enough for a gateway and a program, and for repairs."""
+        text = (Path(__file__).parents[3] / "docs" / "registry-wire.rst").read_text()
+        match = re.search(r"^    ACL SETUSER (.*)$", text, re.MULTILINE)
+        assert match is not None
+        words = match[1].replace("PASSWORD", "mesh-secret").replace("{wmesh}", "{test}").split()
+        await self.server.ask("ACL", "SETUSER", *words, password="first-secret")
+        target = Target(path=self.server.socket, user="wmesh", password="mesh-secret")
+        one, told = await self.begun(target=target, lease=0.5, discovery=0.1)
+        await self.server.ask("SET", LOADS, "mine", password="first-secret")
+        await one.register(a_record())
+        await until(lambda: told.known)
+        await one.renew({("pricing", "pricing-1"): LoadSample(1.0)})
+        await self.server.ask("XADD", CHANGES, f"{2**64 - 1}-{2**64 - 1}", "a", "b", password="first-secret")
+        await one.register(a_record(weight=7))
+        await self.server.ask("HSET", LOADS, "a/gone", "{}", password="first-secret")
+        await until(lambda: not told.known)
+        await one.register(a_record("pricing-2"))
+        await one.deregister("pricing", "pricing-2")
+        from twisted.internet import reactor
+
+        registrar = Registrar(target, RegistrySpec(namespace="test"), reactor)
+        registrar.start()
+        self.addCleanup(registrar.stop)
+        await registrar.register(a_record("pricing-3"))
+        await until(lambda: "pricing-3" in told.known)
+        self.assertIsNone(one.status()["problem"])

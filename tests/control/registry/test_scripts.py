@@ -10,7 +10,8 @@ from txredisapi import ResponseError
 
 from tests.control.registry.scene import Server, a_record
 from wmesh.control.registry import scripts
-from wmesh.control.registry.codec import MAX_LOAD, MAX_RECORD, encode_record
+from wmesh.control.registry.codec import MAX_LOAD, MAX_RECORD, encode_load, encode_record, member_name
+from wmesh.model import Address, LoadSample
 
 KEYS = [key.decode() for key in scripts.keys("test")]
 RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
@@ -103,6 +104,32 @@ class RefusalTests(ScriptCase):
         flood = '{"x":"' + "x" * MAX_LOAD + '"}'
         self.assertIn(f"at most {MAX_LOAD}", await self.refused(scripts.RENEW, 15000, MEMBER, flood))
         self.assertEqual(await self.call(scripts.RENEW, 15000, MEMBER, '{"cpu":1.5,"memory":7,"x":[1]}'), [])
+
+
+class AcceptanceTests(ScriptCase):
+    """No script refuses what the codec believes: one such record would keep back all that are put in with it."""
+
+    async def test_extremes(self) -> None:
+        """The longest names, the widest signs, the most of everything, and nothing at all."""
+        wide = "\U0001f600" * 128
+        for number, changes in enumerate(
+            (
+                {"version": wide, "incarnation": wide, "tags": (wide,) * 20},
+                {"metadata": ((wide, "\U0001f600" * 1024), ("1", ""), (" ", "ü"))},
+                {"tags": tuple(map(str, range(64))), "metadata": tuple((str(key), "x" * 150) for key in range(64))},
+                {"tags": (), "metadata": (), "version": "", "incarnation": "", "weight": 1000},
+                {"service": "s" * 128, "id": "[" + "~@+:" * 31 + "]..", "address": Address("a" * 63 + ".x_-y", 65535)},
+                {"address": Address("2001:db8::192.0.2.1", 1)},
+            )
+        ):
+            record = a_record(**{"id": f"p-{number}", **changes})
+            member = member_name(record.service, record.id)
+            await self.call(scripts.REGISTER, 86400000, member, encode_record(record))
+            self.assertEqual(await self.server.ask("HGET", RECORDS, member), encode_record(record))
+        least = '{"v":1,"service":"a","id":"b","host":"c","port":1}'
+        await self.call(scripts.REGISTER, 1, "a/b", least)
+        for sample in (LoadSample(0.0, 0), LoadSample(999_999_999.9, 2**53 - 1), LoadSample(memory=1)):
+            self.assertEqual(await self.call(scripts.RENEW, 1000, "a/b", encode_load(sample)), [])
 
 
 class RepairTests(ScriptCase):

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -81,12 +80,15 @@ def member_name(service: str, id: str) -> str:
 
 
 def encode_load(sample: LoadSample) -> bytes:
-    """A load sample as JSON; empty when nothing is known, which tells the store to leave what it has."""
-    known = {
-        name: value
-        for name, value in (("cpu", sample.cpu), ("memory", sample.memory))
-        if value is not None and math.isfinite(value)
-    }
+    """A load sample as JSON; empty when nothing is known, which tells the store to leave what it has.
+
+    What cannot be is left out: a heartbeat must not fail for a hint.
+    """
+    known: dict[str, float] = {}
+    if sample.cpu is not None and _is_cpu(sample.cpu):
+        known["cpu"] = sample.cpu
+    if sample.memory is not None and _is_memory(sample.memory):
+        known["memory"] = sample.memory
     return json.dumps(known, sort_keys=True, separators=(",", ":")).encode() if known else b""
 
 
@@ -100,9 +102,9 @@ def decode_load(data: bytes) -> LoadSample:
 def load_from(value: Mapping[str, Any]) -> LoadSample:
     """The sample that a JSON object says. Fails with RecordError."""
     cpu, memory = value.get("cpu"), value.get("memory")
-    if cpu is not None and not (_is_number(cpu) and 0 <= cpu < 1e9):
+    if cpu is not None and not _is_cpu(cpu):
         _refuse("cpu", shown(cpu), "a percentage of one core, 0 or more")
-    if memory is not None and not (type(memory) is int and 0 <= memory < 2**63):
+    if memory is not None and not _is_memory(memory):
         _refuse("memory", shown(memory), "a whole number of bytes")
     return LoadSample(cpu=None if cpu is None else float(cpu), memory=memory)
 
@@ -222,8 +224,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def _is_cpu(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e9
+
+
+def _is_memory(value: Any) -> bool:
+    # What every reader of JSON reads exactly, Lua among them.
+    return type(value) is int and 0 <= value < 2**53
 
 
 def _refuse(name: str, wrong: str, right: str) -> NoReturn:

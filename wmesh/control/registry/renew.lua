@@ -16,7 +16,7 @@ local function fault(load)
   if not is_number(sample.cpu, 1e9) then
     return 'cpu', sample.cpu, 'a percentage of one core, 0 or more'
   end
-  if not is_number(sample.memory, 2 ^ 63) or (sample.memory and sample.memory ~= math.floor(sample.memory)) then
+  if not is_number(sample.memory, 2 ^ 53) or (sample.memory and sample.memory ~= math.floor(sample.memory)) then
     return 'memory', sample.memory, 'a whole number of bytes'
   end
 end

@@ -157,7 +157,7 @@ class Watch:
             self._unreadable = set()
             for member, data in _pairs(reply[2]):
                 self._decode(_text(member), data)
-            self._warned &= self._unreadable
+            self._warned &= {"", *self._unreadable}
             self.resets += 1
             self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
         if not self._in_touch:

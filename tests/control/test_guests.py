@@ -16,6 +16,7 @@ from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.registry.memory import MemoryRegistry, MemoryStore
 from wmesh.errors import ControlError, RegistryError
+from wmesh.events import InstanceAdded
 from wmesh.model import Address, InstanceRecord, LoadSample
 
 PLACE = {"host": "10.0.0.7", "port": 3007}
@@ -149,8 +150,11 @@ class GuestsTests(SynchronousTestCase):
         self.assertEqual((self.known(), self.guests.loads()), ([], {}))
 
     def test_what_is_the_gateways_own(self) -> None:
-        """Neither the admin side nor what this gateway launched can be replaced or taken out."""
+        """Neither the admin side nor what is launched or listed by this gateway can be replaced or taken out."""
         self.assertEqual(self.refused(service="wmesh-admin").status, 409)
+        listed = InstanceRecord("pricing", "listed", Address("127.0.0.1", 3007), origin="static")
+        self.directory.apply(InstanceAdded(listed))
+        self.assertEqual((self.refused("listed").status, self.removal("pricing", "listed")), (409, 404))
         own = InstanceRecord("pricing", "pricing-1", Address("127.0.0.1", 3007))
         self.registry.register(own)
         self.heart.add(own)

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         description="List the registry's Lua scripts with their SHA-1; print one; or write them to a directory."
         " Exit status: 0 done, 1 not written, 2 called wrongly.",
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", choices=[*SCRIPTS, []], help=", ".join(SCRIPTS))
+    parser.add_argument("names", metavar="NAME", nargs="*", type=_known, help=", ".join(SCRIPTS))
     parser.add_argument("--directory", metavar="DIR", type=Path, help="write DIR/NAME.lua: all, or those named")
     parser.set_defaults(run=run)
 
@@ -44,6 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     sys.stdout.write(SCRIPTS[names[0]].text.decode())
     return 0
+
+
+def _known(name: str) -> str:
+    if name not in SCRIPTS:
+        raise argparse.ArgumentTypeError(f"no script {name!r}; there are: {', '.join(SCRIPTS)}")
+    return name
 
 
 def _write(names: list[str], directory: Path) -> int:

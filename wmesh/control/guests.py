@@ -119,6 +119,9 @@ class Guests:
             raise ControlError(f"{service} belongs to the gateway itself", 409)
         if guest is None and self._heartbeat.holds(service, id):
             raise ControlError(f"{service}/{id} is launched by this gateway, which registers it itself", 409)
+        member = self._directory.member(*key)
+        if member is not None and member.record.origin != ORIGIN:
+            raise ControlError(f"{service}/{id} is there already, and not by registration; give another id", 409)
         record = _record(service, id, document, self._mark + secrets.token_hex(8))
         if guest is not None and guest.record.address == record.address:
             record = replace(record, incarnation=guest.record.incarnation)

@@ -37,7 +37,7 @@ _REQUIRED = ("v", "service", "id", "host", "port")
 _FIELDS = (*_REQUIRED, "version", "weight", "tags", "metadata", "incarnation")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ID = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:@+~\[\]-]{0,127}")
-# The last label of a name; others are read as an (odd) IPv4 address by some resolvers and as a name by others.
+# A name that ends in one of these is read as an (odd) IPv4 address by some resolvers, and as a name by others.
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 

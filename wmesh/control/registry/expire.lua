@@ -20,7 +20,8 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT'
 end
 
 -- A lease without end (written by hand, or by a clock that has been put back since) is one like any other.
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. whole(now + LONGEST_LEASE), '+inf', 'LIMIT', 0, 500)) do
+local too_late = '(' .. whole(now + LONGEST_LEASE)
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, too_late, '+inf', 'LIMIT', 0, 500)) do
   redis.call('ZADD', leases, until_then, member)
 end
 

@@ -4,7 +4,9 @@ Strategy: a snapshot gives the records, their version, and the place in the stre
 stream is read on a connection of its own, blocking, so that a change arrives as soon as it is made. Every entry carries
 the version that it made, and versions grow by one: an entry that does not follow what we have proves a gap (the stream
 was trimmed while we were away, the server emptied, replaced or put back in time), and so does a new connection. After a
-gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. When nothing happens
+gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. A snapshot of
+thousands is read in portions, between which clients have their turn, and what stands there as before is not read
+again: most gaps missed little. When nothing happens
 for `discovery_interval`, the snapshot script is asked whether our version and number of records are still right; it
 sends records only if they are not.
 
@@ -38,6 +40,9 @@ from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord
 
 BATCH = 500
+PORTION = 100
+"""So many records of a snapshot are read before others have their turn: a millisecond or two."""
+
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1
 MAX_WARNED = 1000
@@ -83,6 +88,8 @@ class Watch:
         self._running: Deferred[None] | None = None
         self.ready: Deferred[None] = Deferred()
         self.known: dict[str, InstanceRecord] = {}
+        # What each of those was read from.
+        self._data: dict[str, bytes] = {}
         self.version = 0
         self.resets = 0
         self.problem = ""
@@ -121,8 +128,7 @@ class Watch:
 
     async def _resync(self) -> None:
         await self._prepare()
-        await self._snapshot(b"", b"")
-        self._generation = self._link.generation
+        self._generation = await self._snapshot(b"", b"")
 
     async def _read(self) -> bool:
         """Wait for changes and tell them; or, after long silence, make sure. False if there is a gap."""
@@ -139,19 +145,17 @@ class Watch:
             await self._snapshot(str(self.version).encode(), str(count).encode())
         return True
 
-    async def _snapshot(self, version: bytes, count: bytes) -> None:
-        """Take the whole truth, unless `version` and `count` already are it."""
+    async def _snapshot(self, version: bytes, count: bytes) -> int:
+        """Take the whole truth, unless `version` and `count` already are it. Answers which connection it came by."""
         reply = await self._link.run(SNAPSHOT, self._keys, version, count)
-        self._position = reply[1]
-        self._proven = self._now()
+        generation = self._link.generation
         if len(reply) > 2:
+            await self._take(reply[2])
             self.version = int(reply[0])
-            self.known = {}
-            self._unreadable = set()
-            for member, data in _pairs(reply[2]):
-                self._decode(member.decode(errors="replace"), data)
             self.resets += 1
             self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
+        self._position = reply[1]
+        self._proven = self._now()
         if not self._in_touch:
             if self._in_touch is False:
                 self._log.info("The registry answers again, with {count} instances", count=len(self.known))
@@ -159,6 +163,25 @@ class Watch:
             self.problem = ""
         if not self.ready.called:
             self.ready.callback(None)
+        return generation
+
+    async def _take(self, flat: Sequence[bytes]) -> None:
+        """Make a snapshot's members and records what is known, all at once in the end."""
+        known: dict[str, InstanceRecord] = {}
+        unreadable: set[str] = set()
+        texts: dict[str, bytes] = {}
+        for start in range(0, len(flat), 2 * PORTION):
+            if start:
+                await deferLater(self._clock, 0.0)
+            for key, data in _pairs(flat[start : start + 2 * PORTION]):
+                member = key.decode(errors="replace")
+                record = self._decode(member, data)
+                if record is None:
+                    unreadable.add(member)
+                else:
+                    known[member] = record
+                    texts[member] = data
+        self.known, self._unreadable, self._data = known, unreadable, texts
 
     def _apply(self, position: bytes, fields: dict[bytes, bytes]) -> bool:
         """One entry of the stream. False if it does not follow what we have."""
@@ -172,31 +195,36 @@ class Watch:
         self.version = version
         service, name = (fields[part].decode(errors="replace") for part in (b"service", b"id"))
         member = member_name(service, name)
-        old = self.known.pop(member, None)
         self._unreadable.discard(member)
         if fields[b"kind"] == b"put":
-            self._tell(self._put(member, old, fields[b"record"]))
-        elif old is not None:
+            self._tell(self._put(member, fields[b"record"]))
+        elif self.known.pop(member, None) is not None:
+            del self._data[member]
             self._tell((InstanceRemoved(service, name, fields[b"reason"].decode(errors="replace")),))
         return True
 
-    def _put(self, member: str, old: InstanceRecord | None, data: bytes) -> Sequence[Event]:
+    def _put(self, member: str, data: bytes) -> Sequence[Event]:
         record = self._decode(member, data)
+        old = self.known.pop(member, None)
+        self._data.pop(member, None)
         if record is not None:
+            self.known[member] = record
+            self._data[member] = data
             return put_events(old, record)
+        self._unreadable.add(member)
         return () if old is None else (InstanceRemoved(old.service, old.id, "its record became unreadable"),)
 
     def _decode(self, member: str, data: bytes) -> InstanceRecord | None:
-        """Take one record in, if it can be believed."""
+        """One record, if it can be believed. What stands there as before is not read again."""
+        if self._data.get(member) == data:
+            return self.known[member]
         try:
             record = decode_record(data)
             if member_name(record.service, record.id) != member:
                 raise RecordError(f"service, id: {record.service}/{record.id}; should be {member!a}, its key")
         except RecordError as error:
-            self._unreadable.add(member)
             self._warn(member, data, error)
             return None
-        self.known[member] = record
         return record
 
     def _warn(self, member: str, data: bytes, error: RecordError) -> None:

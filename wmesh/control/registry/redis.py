@@ -29,7 +29,7 @@ from wmesh.control.registry.changes import DEREGISTERED, ORIGIN
 from wmesh.control.registry.codec import decode_load, encode_load, encode_record, member_name
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.target import Target, check_namespace
-from wmesh.control.registry.watch import Watch
+from wmesh.control.registry.watch import PORTION, Watch
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstancesReset, LoadReported
 from wmesh.interfaces import EventSink
@@ -242,11 +242,17 @@ class RedisRegistry:
         return LONGEST_SWEEP if due < 0 or not limit else min(LONGEST_SWEEP, max(SHORTEST_SWEEP, (due + 1) / 1000))
 
     async def _read_loads(self) -> None:
-        flat: Sequence[bytes] = await self._commands.command(b"HGETALL", self._keys[4])
-        loads = {member.decode(errors="replace"): data for member, data in zip(flat[::2], flat[1::2], strict=True)}
-        for gone in self._loads.keys() - loads.keys():
+        """Those of everybody who is known, in portions: so many samples at once would keep clients waiting."""
+        members = list(self._watch.known) if self._watch is not None else []
+        for gone in self._loads.keys() - set(members):
             del self._loads[gone]
-        self._tell_loads(loads)
+        for start in range(0, len(members), PORTION):
+            portion = members[start : start + PORTION]
+            reply = await self._commands.command(b"HMGET", self._keys[4], *(member.encode() for member in portion))
+            for member, data in zip(portion, reply, strict=True):
+                if data is None:
+                    self._loads.pop(member, None)
+            self._tell_loads({member: data for member, data in zip(portion, reply, strict=True) if data is not None})
 
     def _tell_loads(self, loads: Mapping[str, bytes]) -> None:
         """Tell the sink what differs from what it was told before, of instances that are known."""

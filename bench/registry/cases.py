@@ -155,7 +155,7 @@ def _resync(results: Results, on: Stage, word: str, say: Say) -> None:
 
     meter = Meter(on)
     cut = on.cut_changes()
-    latencies = _ask_all(on, results, "resync", over, every=1 / (4 * RATE))
+    latencies = _ask_all(on, results, "resync", over, every=1 / (2 * RATE))
     spent = meter.read()[0] / 100 * meter.seconds()
     results.add("resync", f"{word}: until it is right again", "ms", (right - cut) * 1e3)
     results.add("resync", f"{word}: CPU of the gateway around it", "ms", spent * 1e3)

@@ -40,8 +40,8 @@ from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord
 
 BATCH = 500
-PORTION = 100
-"""So many records of a snapshot are read before others have their turn: a millisecond or two."""
+PORTION = 200
+"""So many records of a snapshot are read before others have their turn: two or three milliseconds."""
 
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1

@@ -55,7 +55,7 @@ class Bench:
 
 TITLES = {
     "routable": "from the call of a program that registers to the client's request",
-    "crash": "from kill -9 to the last request that was sent there; only leases decide",
+    "crash": "from kill -9 until nothing is sent there any more; only leases decide",
     "fleet": "instances that send heartbeats with load samples every 5 s",
     "resync": "the gateway loses the connection, and takes the whole registry anew",
     "changes": "the fleet's records change, one script call each",
@@ -156,7 +156,9 @@ def _resync(results: Results, on: Stage, word: str, say: Say) -> None:
     meter = Meter(on)
     cut = on.cut_changes()
     latencies = _ask_all(on, results, "resync", over, every=1 / (2 * RATE))
-    spent = meter.read()[0] / 100 * meter.seconds()
+    busy, _, waited = meter.read()
+    spent = busy / 100 * meter.seconds()
+    results.others.append(waited)
     results.add("resync", f"{word}: until it is right again", "ms", (right - cut) * 1e3)
     results.add("resync", f"{word}: CPU of the gateway around it", "ms", spent * 1e3)
     results.add("resync", f"{word}: longest request of a client", "ms", max(latencies))

@@ -3,8 +3,8 @@
 Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (written beside, then renamed) when
 something changed, and no more often than every `PAUSE` seconds. Encoding thousands of records takes its time, so only
 so many are encoded in one go (`PORTION`, and more each time that this was not enough); the file is written when all
-are. It holds records as they stand in the registry
-(`codec`), and says which registry and namespace they are of: another registry's records are nobody's business.
+are. It holds records as they stand in the registry (`codec`), and says which registry and namespace they are of:
+another registry's records are nobody's business.
 
     {"v": 1, "registry": "redis://10.0.0.5:6379", "namespace": "wmesh", "instances": [{"v": 1, "service": …}, …]}
 

@@ -244,7 +244,7 @@ class RedisRegistry:
     async def _read_loads(self) -> None:
         """Those of everybody who is known, in portions: so many samples at once would keep clients waiting."""
         members = list(self._watch.known) if self._watch is not None else []
-        for gone in self._loads.keys() - set(members):
+        for gone in self._loads.keys() - members:
             del self._loads[gone]
         for start in range(0, len(members), PORTION):
             portion = members[start : start + PORTION]

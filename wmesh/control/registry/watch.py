@@ -6,9 +6,8 @@ the version that it made, and versions grow by one: an entry that does not follo
 was trimmed while we were away, the server emptied, replaced or put back in time), and so does a new connection. After a
 gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. A snapshot of
 thousands is read in portions, between which clients have their turn, and what stands there as before is not read
-again: most gaps missed little. When nothing happens
-for `discovery_interval`, the snapshot script is asked whether our version and number of records are still right; it
-sends records only if they are not.
+again: most gaps missed little. When nothing happens for `discovery_interval`, the snapshot script is asked whether our
+version and number of records are still right; it sends records only if they are not.
 
                 connected          entries that follow
       [ away ] ----------> [ snapshot ] -----------> [ following ] --+ entries: events to the sink

@@ -58,5 +58,5 @@ $(VENV)/check.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/bench.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(INSTALL) --editable '.[bench]'
+	$(INSTALL) --editable '.[bench,embedded]'
 	touch $@

@@ -96,6 +96,11 @@ def cpu_time(pids: Iterable[int]) -> Spent:
     return spent
 
 
+def waited(pid: int) -> int:
+    """Nanoseconds in which the first thread of a process could have run, and somebody else had its core."""
+    return int((PROC / str(pid) / "schedstat").read_text().split()[1])
+
+
 def between(before: Spent, after: Spent) -> int:
     """Nanoseconds spent from one reading to the next. What ended in between is lost (no peer's does)."""
     return sum(now - before.get(task, 0) for task, now in after.items())

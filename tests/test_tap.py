@@ -6,8 +6,10 @@ import contextlib
 import io
 from pathlib import Path
 
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from wmesh import tap
 from wmesh.tap import Options, makeService
 
 
@@ -22,6 +24,21 @@ class OptionsTests(SynchronousTestCase):
             options = Options()
             options.parseOptions(argv)
             self.assertEqual(options["config"], expected)
+
+
+class MemoryTests(SynchronousTestCase):
+    def test_what_stays_is_spared(self) -> None:
+        """Once it is ready, the collector does not look through everything again and again; before, nothing is kept."""
+        path = Path(self.mktemp())
+        path.write_text("[gateway]\nlisten = tcp:8000\n")
+        options = Options()
+        options.parseOptions(["--config", str(path)])
+        frozen: list[bool] = []
+        self.patch(tap.gc, "freeze", lambda: frozen.append(True))
+        gateway = makeService(options, MemoryReactorClock())
+        self.assertEqual(frozen, [])
+        gateway.ready.callback(None)
+        self.assertEqual(frozen, [True])
 
 
 class BadConfigurationTests(SynchronousTestCase):

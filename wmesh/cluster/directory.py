@@ -101,6 +101,8 @@ class Directory:
             self.unclaimed[(record.service, record.id)] = record
             return
         member = cluster.members.get(record.id)
+        if member is not None and member.record is record:
+            return  # the usual case of a reset: nothing to compare
         if member is not None and _same_life(member.record, record):
             if member.record == record:
                 return

@@ -17,6 +17,7 @@ from wmesh.control.registry.codec import (
     decode_load,
     decode_reason,
     decode_record,
+    encode_known,
     encode_load,
     encode_record,
     record_from,
@@ -70,6 +71,7 @@ class RoundTripTests(SynchronousTestCase):
         """Equal records are equal bytes, whatever order their metadata came in."""
         turned = replace(record, metadata=tuple(reversed(record.metadata)), origin="launched")
         self.assertEqual(encode_record(turned), encode_record(record))
+        self.assertEqual(encode_known(turned), encode_record(record))
 
     def test_origin_does_not_travel(self) -> None:
         """Whoever put a record there, a reader sees that it comes from the registry."""
@@ -109,6 +111,9 @@ class RefusalTests(SynchronousTestCase):
                 "0.0.0.0",
                 "::",
                 "224.0.0.1",
+                "239.255.255.255",
+                "1.2.3.04",
+                "1.2.3.4\n",
                 "fe80::1%eth0",
                 "a..b",
                 "-a",

@@ -8,7 +8,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import a_record
-from wmesh.control.registry.memory_file import MemoryFile
+from wmesh.control.registry.memory_file import PORTION, MemoryFile
 
 
 class MemoryFileTests(SynchronousTestCase):
@@ -26,6 +26,31 @@ class MemoryFileTests(SynchronousTestCase):
         self.assertEqual(list(self.file().read()), [record, a_record("p2")])
         self.assertEqual(stat.S_IMODE(file.path.stat().st_mode), 0o600)
         self.assertEqual([path.name for path in file.path.parent.iterdir()], ["registry-snapshot.json"])
+
+    def test_thousands(self) -> None:
+        """What is too much to encode in one go is written a little later, and whole; at the end, at once."""
+        records = [a_record(f"p{number}") for number in range(4 * PORTION)]
+        file = self.file()
+        file.changed()
+        now = 10.0
+        while file.due(now):
+            self.assertFalse(file.path.exists())
+            file.write(records, now=now)
+            now += 1.0
+        self.assertGreater(now, 11.0)
+        self.assertEqual(len(self.file().read()), len(records))
+        other = [a_record(f"q{number}") for number in range(4 * PORTION)]
+        file.changed()
+        file.write(other, last=True)
+        self.assertEqual({record.id for record in self.file().read()}, {record.id for record in other})
+
+    def test_never_at_rest(self) -> None:
+        """Even if all records change all the time, they are written before long."""
+        file = self.file()
+        file.changed()
+        for turn in range(5):
+            file.write([a_record(f"p{number}", weight=turn + 1) for number in range(4 * PORTION)], now=float(turn))
+        self.assertEqual(len(self.file().read()), 4 * PORTION)
 
     def test_nothing_there(self) -> None:
         with capturedLogs() as logged:

@@ -14,14 +14,15 @@ from twisted.trial.unittest import TestCase
 
 from tests.control.registry.contract import RealTimeContract
 from tests.control.registry.scene import Recorder, Server, a_record, until
-from wmesh.control.registry import scripts
+from wmesh.control.registry import scripts, watch
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry
 from wmesh.control.registry.registrar import Registrar
 from wmesh.control.registry.target import Target, parse_target
+from wmesh.control.registry.watch import PORTION
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
-from wmesh.model import LoadSample, RegistrySpec
+from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
 
 
 def warnings(logged: Any) -> list[Any]:
@@ -309,6 +310,63 @@ class GapTests(RedisCase):
             one.register(a_record(weight=number % 1000 + 1)).addErrback(self.fail)
         await until(lambda: len(told.events) == 1001)
         self.assertEqual([event.record.weight for event in told.events[1:]], list(range(1, 1001)))
+
+    async def test_only_what_changed_is_read_again(self) -> None:
+        """A snapshot of hundreds is told at once and whole; records that stand there as before are the same objects."""
+        names = [f"pricing-{number:04}" for number in range(2 * PORTION + 50)]
+        flat = [part for name in names for part in (f"pricing/{name}", encode_record(a_record(name)))]
+        await self.server.ask("HSET", RECORDS, *flat)
+        _, told = await self.begun(discovery=0.2)
+        before = dict(told.known)
+        self.assertEqual(sorted(before), names)
+        heavy = encode_record(a_record("pricing-0007", weight=9))
+        await self.server.ask("HSET", RECORDS, "pricing/pricing-0007", heavy)
+        await self.server.ask("HDEL", RECORDS, "pricing/pricing-0008")
+        await self.server.ask("DEL", CHANGES, VERSION)
+        await until(lambda: len(told.known) == len(names) - 1)
+        self.assertEqual(told.known["pricing-0007"].weight, 9)
+        fresh = [name for name in told.known if told.known[name] is not before[name]]
+        self.assertEqual(fresh, ["pricing-0007"])
+
+    async def test_clients_have_their_turn(self) -> None:
+        """While a large snapshot is read, the loop goes on turning, and nothing is told before all is read."""
+        from twisted.internet import reactor
+
+        turns: list[int] = []
+        flat = [part for n in range(5 * PORTION) for part in (f"pricing/p{n}", encode_record(a_record(f"p{n}")))]
+        await self.server.ask("HSET", RECORDS, *flat)
+        registry, told = self.registry(), Recorder()
+        decode = watch.decode_record
+
+        def turn() -> None:
+            turns.append(read)
+            turning.append(reactor.callLater(0, turn))
+
+        def counted(data: bytes) -> InstanceRecord:
+            nonlocal read
+            read += 1
+            self.assertEqual(told.events, [])
+            return decode(data)
+
+        read, turning = 0, []
+        self.patch(watch, "decode_record", counted)
+        turn()
+        await registry.start(told)
+        turning[-1].cancel()
+        self.assertEqual(len(told.known), 5 * PORTION)
+        self.assertTrue({PORTION, 2 * PORTION, 3 * PORTION, 4 * PORTION} <= set(turns), sorted(set(turns)))
+
+    async def test_loads_of_many(self) -> None:
+        """The samples of a fleet arrive, all of them and each once."""
+        one, _ = await self.begun()
+        names = [f"p{number}" for number in range(PORTION + 20)]
+        for name in names:
+            await one.register(a_record(name))
+        await one.renew({("pricing", name): LoadSample(memory=number) for number, name in enumerate(names)})
+        _, told = await self.begun()
+        await until(lambda: len(told.of(LoadReported)) == len(names))
+        expected = {LoadReported("pricing", name, LoadSample(memory=number)) for number, name in enumerate(names)}
+        self.assertEqual(set(told.of(LoadReported)), expected)
 
     async def test_scripts_flushed(self) -> None:
         """A server that forgot our scripts is told them again."""

@@ -1,8 +1,10 @@
 """The last known state of the registry in a file, for a start at which the registry knows nothing or cannot be reached.
 
 Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (written beside, then renamed) when
-something changed, and no more often than every `PAUSE` seconds. It holds records as they stand in the registry
-(`codec`), and says which registry and namespace they are of: another registry's records are nobody's business.
+something changed, and no more often than every `PAUSE` seconds. Encoding thousands of records takes its time, so only
+so many are encoded in one go (`PORTION`, and more each time that this was not enough); the file is written when all
+are. It holds records as they stand in the registry (`codec`), and says which registry and namespace they are of:
+another registry's records are nobody's business.
 
     {"v": 1, "registry": "redis://10.0.0.5:6379", "namespace": "wmesh", "instances": [{"v": 1, "service": …}, …]}
 
@@ -22,13 +24,14 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from wmesh.control.registry.codec import encode_record, record_from
+from wmesh.control.registry.codec import encode_known, record_from
 from wmesh.errors import RecordError
 from wmesh.model import InstanceRecord
 
 NAME = "registry-snapshot.json"
 FORMAT = 1
 PAUSE = 2.0
+PORTION = 1000
 LARGEST = 64 * 1024 * 1024
 
 Key = tuple[str, str]
@@ -47,6 +50,7 @@ class MemoryFile:
         self._written_at: float | None = None
         self._written: bytes | None = None
         self._encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
+        self._portion = PORTION
         self._trouble = False
 
     def read(self) -> Sequence[InstanceRecord]:
@@ -91,13 +95,17 @@ class MemoryFile:
     def write(self, records: Iterable[InstanceRecord], *, now: float | None = None, last: bool = False) -> None:
         """Replace what is there, if it differs. Trouble is told once, and met with another try at the next change.
 
-        The `last` time, only what changed is written.
+        What cannot be encoded in one go is for the next time. The `last` time, only what changed is written, and all.
         """
         if last and not self._changed:
             return
+        if not self._encode(records, None if last else self._portion):
+            self._portion *= 2
+            return
+        self._portion = PORTION
         self._changed = False
         self._written_at = now
-        data = self._document(records)
+        data = self._document()
         if data == self._written:
             return
         try:
@@ -128,23 +136,30 @@ class MemoryFile:
                 fresh.unlink()
             raise
 
-    def _document(self, records: Iterable[InstanceRecord]) -> bytes:
-        """The whole file; empty if there is nobody to remember. Records that did not change are not encoded again."""
+    def _encode(self, records: Iterable[InstanceRecord], at_most: int | None) -> bool:
+        """Bring what is encoded up to date; records that did not change are not encoded again. False: not done yet."""
         encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
+        fresh = 0
+        done = True
         for record in records:
             key = (record.service, record.id)
             if self._own(key):
                 continue
             known = self._encoded.get(key)
             if known is None or known[0] is not record:
-                try:
-                    known = (record, encode_record(record))
-                except RecordError:
+                if fresh == at_most:
+                    done = False
                     continue
+                fresh += 1
+                known = (record, encode_known(record))
             encoded[key] = known
         self._encoded = encoded
-        if not encoded:
+        return done
+
+    def _document(self) -> bytes:
+        """The whole file; empty if there is nobody to remember."""
+        if not self._encoded:
             return b""
         head = json.dumps(self._head)[:-1].encode()
-        lines = b",\n".join(encoded[key][1] for key in sorted(encoded))
+        lines = b",\n".join(self._encoded[key][1] for key in sorted(self._encoded))
         return b'%b, "instances": [\n%b\n]}\n' % (head, lines)

@@ -23,7 +23,7 @@ services that are part of the gateway (`reserved`), whose requests nobody outsid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -231,18 +231,22 @@ class Preserver:
         }
         for key in self._ghosts:
             del present[key]
-        for key in present:
-            if key[0] in self._directory.clusters:
-                self._policy.appeared(key, self._now())
-                self._gone.pop(key, None)
+        live = self._policy.live
+        for key in [key for key in present if key not in live and key[0] in self._directory.clusters]:
+            self._policy.appeared(key, self._now())
+            self._gone.pop(key, None)
+        missing, suspects = {}, []
+        for member in self._members():
+            key = (member.record.service, member.record.id)
+            if key not in present:
+                missing[key] = member.record
+            elif member.suspect:
+                suspects.append(key)
         # Whoever is missing must not be dropped by the Directory before he was judged.
-        missing = {key: record for record in self._records() if (key := (record.service, record.id)) not in present}
         present.update(missing)
-        suspects = [key for key in present if (member := self._member(key)) is not None and member.suspect]
         self._apply(InstancesReset(ORIGIN, tuple(present.values())))
         for key in suspects:
-            if key not in missing:
-                self._apply(SuspicionChanged(*key, ""))
+            self._apply(SuspicionChanged(*key, ""))
         self._vanish([key for key in missing if key not in self._policy.held], MISSING)
 
     def _vanish(self, keys: Iterable[Key], reason: str) -> None:
@@ -282,8 +286,10 @@ class Preserver:
     def _heard(self, event: Event) -> None:
         """What really happened, by our doing or another's."""
         match event:
-            case InstanceAdded(record) | InstanceUpdated(record):
+            case InstanceAdded(record):
                 self._homes.setdefault(record.address, set()).add((record.service, record.id))
+            case InstanceUpdated():
+                pass  # at the same address
             case InstanceRemoved(service, id):
                 if not self._ours:
                     self._policy.left((service, id), self._now())
@@ -337,13 +343,15 @@ class Preserver:
         member = self._directory.member(*key)
         return member if member is not None and member.record.origin == ORIGIN else None
 
+    def _members(self) -> Iterator[Member]:
+        """Those that came from the registry."""
+        for cluster in self._directory.clusters.values():
+            for member in cluster.members.values():
+                if member.record.origin == ORIGIN:
+                    yield member
+
     def _records(self) -> list[InstanceRecord]:
-        return [
-            member.record
-            for cluster in self._directory.clusters.values()
-            for member in cluster.members.values()
-            if member.record.origin == ORIGIN
-        ]
+        return [member.record for member in self._members()]
 
     def _tell_news(self) -> None:
         for news in self._policy.news():

@@ -30,7 +30,7 @@ from wmesh.control.registry.codec import decode_load, encode_load, member_name, 
 from wmesh.control.registry.holdings import CHUNK, Holdings, Key
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.target import Target, check_namespace
-from wmesh.control.registry.watch import Watch
+from wmesh.control.registry.watch import PORTION, Watch
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstancesReset, LoadReported
 from wmesh.interfaces import EventSink
@@ -218,13 +218,20 @@ class RedisRegistry:
         return LONGEST_SWEEP if due < 0 or not limit else min(LONGEST_SWEEP, max(SHORTEST_SWEEP, (due + 1) / 1000))
 
     async def _read_loads(self) -> None:
+        """Those of everybody, taken in portions: so many samples at once would keep clients waiting."""
         flat: Sequence[bytes] = await self._commands.run(scripts.LOADS, self._keys)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        loads = {member.decode(errors="surrogateescape"): data for member, data in pairs}
-        for gone in self._loads.keys() - loads.keys():
+        told: set[str] = set()
+        for start in range(0, len(flat), 2 * PORTION):
+            if start:
+                await deferLater(self._clock, 0.0)
+            part = flat[start : start + 2 * PORTION]
+            pairs = zip(part[::2], part[1::2], strict=True)
+            loads = {member.decode(errors="surrogateescape"): data for member, data in pairs}
+            told.update(loads)
+            self._tell_loads(loads)
+        for gone in self._loads.keys() - told:
             del self._loads[gone]
-        self._bad_loads &= loads.keys()
-        self._tell_loads(loads)
+        self._bad_loads &= told
 
     def _tell_loads(self, loads: Mapping[str, bytes]) -> None:
         """Tell the sink what differs from what it was told before, of instances that are known."""

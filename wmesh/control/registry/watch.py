@@ -4,9 +4,10 @@ Strategy: a snapshot gives the records, their version, and the place in the stre
 stream is read on a connection of its own, blocking, so that a change arrives as soon as it is made. Every entry carries
 the version that it made, and versions grow by one: an entry that does not follow what we have proves a gap (the stream
 was trimmed while we were away, the server emptied, replaced or put back in time), and so does a new connection. After a
-gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. When nothing happens
-for `discovery_interval`, the snapshot script is asked whether our version and number of records are still right; it
-sends records only if they are not.
+gap comes a snapshot, told to the sink as one `InstancesReset`; the Directory takes the difference. A snapshot of
+thousands is read in portions, between which clients have their turn, and what stands there as before is not read
+again: most gaps missed little. When nothing happens for `discovery_interval`, the snapshot script is asked whether our
+version and number of records are still right; it sends records only if they are not.
 
                 connected          entries that follow
       [ away ] ----------> [ snapshot ] -----------> [ following ] --+ entries: events to the sink
@@ -40,6 +41,9 @@ from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord
 
 BATCH = 500
+PORTION = 200
+"""So many records of a snapshot are read before others have their turn: two or three milliseconds."""
+
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1
 MAX_WARNED = 1000
@@ -90,6 +94,8 @@ class Watch:
         self._running: Deferred[None] | None = None
         self.ready: Deferred[None] = Deferred()
         self.known: dict[str, InstanceRecord] = {}
+        # What each of those was read from.
+        self._data: dict[str, bytes] = {}
         self.version = 0
         self.resets = 0
         self.problem = ""
@@ -128,8 +134,7 @@ class Watch:
 
     async def _resync(self) -> None:
         await self._prepare()
-        await self._snapshot(b"", b"")
-        self._generation = self._link.generation
+        self._generation = await self._snapshot(b"", b"")
 
     async def _read(self) -> bool:
         """Wait for changes and tell them; or, after long silence, make sure. False if there is a gap."""
@@ -146,20 +151,18 @@ class Watch:
             await self._snapshot(str(self.version).encode(), str(count).encode())
         return True
 
-    async def _snapshot(self, version: bytes, count: bytes) -> None:
-        """Take the whole truth, unless `version` and `count` already are it."""
+    async def _snapshot(self, version: bytes, count: bytes) -> int:
+        """Take the whole truth, unless `version` and `count` already are it. Answers which connection it came by."""
         reply = await self._link.run(SNAPSHOT, self._keys, version, count)
-        self._position = reply[1]
-        self._proven = self._now()
+        generation = self._link.generation
         if len(reply) > 2:
+            await self._take(reply[2])
             self.version = int(reply[0])
-            self.known = {}
-            self._unreadable = set()
-            for member, data in _pairs(reply[2]):
-                self._decode(_text(member), data)
             self._warned &= {"", *self._unreadable}
             self.resets += 1
             self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
+        self._position = reply[1]
+        self._proven = self._now()
         if not self._in_touch:
             if self._in_touch is False:
                 self._log.info("The registry answers again, with {count} instances", count=len(self.known))
@@ -167,6 +170,25 @@ class Watch:
             self.problem = ""
         if not self.ready.called:
             self.ready.callback(None)
+        return generation
+
+    async def _take(self, flat: Sequence[bytes]) -> None:
+        """Make a snapshot's members and records what is known, all at once in the end."""
+        known: dict[str, InstanceRecord] = {}
+        unreadable: set[str] = set()
+        texts: dict[str, bytes] = {}
+        for start in range(0, len(flat), 2 * PORTION):
+            if start:
+                await deferLater(self._clock, 0.0)
+            for key, data in _pairs(flat[start : start + 2 * PORTION]):
+                member = _text(key)
+                record = self._decode(member, data)
+                if record is None:
+                    unreadable.add(member)
+                else:
+                    known[member] = record
+                    texts[member] = data
+        self.known, self._unreadable, self._data = known, unreadable, texts
 
     def _apply(self, position: bytes, flat: Sequence[bytes]) -> bool:
         """One entry of the stream. False if it does not follow what we have."""
@@ -181,33 +203,38 @@ class Watch:
         self._proven = self._now()
         self.version = version
         member = member_name(service, name)
-        old = self.known.pop(member, None)
         self._unreadable.discard(member)
         if kind == b"put":
-            self._tell(self._put(member, old, detail))
+            self._tell(self._put(member, detail))
             return True
         self._warned.discard(member)
-        if old is not None:
+        if self.known.pop(member, None) is not None:
+            del self._data[member]
             self._tell((InstanceRemoved(service, name, decode_reason(detail)),))
         return True
 
-    def _put(self, member: str, old: InstanceRecord | None, data: bytes) -> Sequence[Event]:
+    def _put(self, member: str, data: bytes) -> Sequence[Event]:
         record = self._decode(member, data)
+        old = self.known.pop(member, None)
+        self._data.pop(member, None)
         if record is not None:
+            self.known[member] = record
+            self._data[member] = data
             return put_events(old, record)
+        self._unreadable.add(member)
         return () if old is None else (InstanceRemoved(old.service, old.id, "its record became unreadable"),)
 
     def _decode(self, member: str, data: bytes) -> InstanceRecord | None:
-        """Take one record in, if it can be believed."""
+        """One record, if it can be believed. What stands there as before is not read again."""
+        if self._data.get(member) == data:
+            return self.known[member]
         try:
             record = decode_record(data)
             if member_name(record.service, record.id) != member:
                 raise RecordError(f"service, id: {record.service}/{record.id}; should be {shown(member)}, its key")
         except RecordError as error:
-            self._unreadable.add(member)
             self._warn(member, "A record in the registry is passed over: {member}: {why}", error)
             return None
-        self.known[member] = record
         self._warned.discard(member)
         return record
 

@@ -1,0 +1,98 @@
+"""Command line of the benchmark of the registry: `python -m bench.registry`. See bench/README.rst."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.__main__ import RESULTS, _end, result_files, whole, words
+from bench.process import ProcessError, allow_files
+from bench.registry.cases import CASES, TITLES, Bench
+from bench.registry.records import Machine, Results, page
+from bench.registry.stage import cores
+from bench.run import pace
+from wmesh.control.registry.embedded import find_server
+from wmesh.errors import RegistryError
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.registry", description="Measure what a fleet costs.")
+    add = parser.add_argument
+    add("--cases", type=words(CASES), default=list(CASES), help=f"comma-separated, of: {', '.join(CASES)}")
+    add("--fleet", type=whole, default=10_000, metavar="N", help="instances (default 10000)")
+    add("--changes", type=whole, default=1000, metavar="N", help="changes a second (default 1000)")
+    add("--registrations", type=whole, default=300, metavar="N", help="each checked and unchecked (default 300)")
+    add("--crashes", type=whole, default=10, metavar="N", help="(default 10)")
+    add("--duration", type=whole, default=20, metavar="SECONDS", help="of one window (default 20)")
+    add("--rounds", type=whole, default=3, metavar="N", help="windows of a case (default 3)")
+    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    return parser
+
+
+def describe_machine() -> Machine:
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    told = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=False).stdout
+    return Machine(
+        cpu=models[0].partition(":")[2].strip() if models else platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        kernel=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        server=" ".join(told.split()[:3]),
+        gateway_core=cores()[0],
+        load=os.getloadavg()[0],
+        pace=pace(),
+    )
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
+    wanted = {name: getattr(chosen, name) for name in ("fleet", "changes", "registrations", "crashes", "duration")}
+    try:
+        results = Results(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), describe_machine(), wanted)
+        places = cores()
+        bench = Bench(
+            places,
+            chosen.registrations,
+            chosen.crashes,
+            chosen.fleet,
+            chosen.rounds,
+            chosen.duration,
+            chosen.changes,
+        )
+        if (files := allow_files(chosen.fleet + 2000)) < chosen.fleet + 2000:
+            print(f"the limit of open files is {files}, too few for {chosen.fleet} instances (see ulimit -n)")
+            return 2
+        os.sched_setaffinity(0, places[1])
+        for name in chosen.cases:
+            print(f"{name}: {TITLES[name]}", flush=True)
+            try:
+                CASES[name](bench, results, lambda line: print(line, flush=True))
+            except (ProcessError, OSError) as error:
+                print(f"    FAILED: {error}")
+                results.troubles.append(f"{name} FAILED: {str(error).splitlines()[0]}")
+    except RegistryError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
+        return 130
+    text = page(results, TITLES)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    markdown, data = result_files(chosen.output, f"registry-{datetime.datetime.now(datetime.UTC).date().isoformat()}")
+    markdown.write_text(text)
+    data.write_text(results.as_json())
+    print(f"\n{text}\nsaved as {markdown} and {data}")
+    return 1 if results.troubles else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -69,11 +69,15 @@ class LoadSample:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The outcome of one active check. `reason` is for people ("status 503", "refused"); `elapsed` is seconds."""
+    """The outcome of one active check. `reason` is for people ("status 503", "refused"); `elapsed` is seconds.
+
+    `proof` marks a failure that is no accident and need not be repeated to be believed: somebody else answers there.
+    """
 
     ok: bool
     reason: str
     elapsed: float
+    proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class CheckSpec:
 
     An empty `path` asks only for a TCP connection. `fall` failed results in a row make a healthy instance unhealthy,
     `rise` good ones bring it back; the very first good result makes a new instance healthy at once. `expected_status`
-    holds inclusive (low, high) pairs. `expected_body` is a regular expression searched in the first 64 KiB.
+    holds inclusive (low, high) pairs. `expected_body` is a regular expression searched in the first 64 KiB. Answers
+    that carry the header `id_header` must name the instance that is meant; an empty one turns that off.
     """
 
     enabled: bool = True
@@ -94,6 +99,7 @@ class CheckSpec:
     rise: int = 2
     expected_status: tuple[tuple[int, int], ...] = ((200, 200), (204, 204))
     expected_body: str = ""
+    id_header: str = "Wmesh-Instance"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,15 @@ class FirstChecksTests(ProberCase):
         self.pass_time(1.3)
         self.assertIs(self.health(), Health.HEALTHY)
 
+    def test_a_stranger_is_not_starting(self) -> None:
+        """Proof that somebody else answers is not forgiven, and not waited for a second time."""
+        self.probe.says(False, "answers as b-1, expected a-1", proof=True)
+        self.prober.start()
+        self.add(record())
+        self.clock.advance(0)
+        self.assertEqual((len(self.probe.calls), self.health()), (1, Health.UNHEALTHY))
+        self.assertEqual(self.directory.member("a", "a-1").health.reason, "answers as b-1, expected a-1")
+
     def test_late_starters_are_sick(self) -> None:
         """After start_timeout failures count, and three of them decide."""
         self.probe.says(False, "refused")

@@ -91,7 +91,7 @@ class Directory:
         else:
             cluster.checks_failed += 1
         old = member.health.state
-        if member.health.observe(result.ok, result.reason, self._clock()):
+        if member.health.observe(result.ok, result.reason, self._clock(), result.proof):
             cluster.stale = True
             self._tell(HealthChanged(record.service, record.id, old, member.health.state, result.reason))
 

@@ -79,8 +79,8 @@ def _expectations(draft: Draft, spec: ServiceSpec) -> None:
     section = section_of(spec)
     if spec.check.path or not draft.sound(section, "health_endpoint"):
         return
-    for option in ("health_check_expected_status", "health_check_expected_body"):
-        if draft.given(section, option):
+    for option in ("health_check_expected_status", "health_check_expected_body", "health_check_id_header"):
+        if draft.given(section, option) and draft.value(section, option):
             message = "without health_endpoint a check only opens a connection, and there is no answer to look at"
             draft.complain(section, option, message, "add health_endpoint = /PATH")
 

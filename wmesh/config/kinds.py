@@ -18,6 +18,7 @@ from typing import Any
 from wmesh.config import units
 from wmesh.config.wording import Invalid, common_hint, did_you_mean, listed, quoted
 
+FIELD_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"
 PLACEHOLDERS = ("host", "id", "name", "port", "python")
 
 
@@ -173,6 +174,17 @@ def words(syntax: str, pattern: str, hint: str) -> Kind:
     """A list of such words."""
     one = word(syntax, pattern, hint)
     return Kind(syntax, lambda text: each(items(text), one.read), show_all, many=True, empty=())
+
+
+def field_name() -> Kind:
+    """The name of an HTTP header field (RFC 9110 section 5.1), or nothing."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(FIELD_NAME, text):
+            raise Invalid(f"{quoted(text)} is not the name of a header", "write a name without a colon")
+        return text
+
+    return Kind("HEADER", read, empty="")
 
 
 def path() -> Kind:

@@ -524,6 +524,19 @@ SERVICE = _section(
         notes=("Needs health_endpoint.",),
     ),
     Option(
+        "health_check_id_header",
+        kinds.field_name(),
+        "The header in which an instance may say who it is, as ID or ID/INCARNATION. One that names somebody else fails"
+        " the check at once, for then another program has taken over the address.",
+        "health_check_id_header = X-Instance",
+        field="check.id_header",
+        notes=(
+            "Empty: nobody looks. An answer without the header is judged by the rest of it.",
+            "Programs that the mesh or ``wmesh register`` starts find both parts in WMESH_INSTANCE_ID and"
+            " WMESH_INCARNATION. Fixed instances are not compared: they are meant by their address alone.",
+        ),
+    ),
+    Option(
         "max_connections",
         kinds.whole(0, 1_000_000, "requests", zero="no bound"),
         "The most requests in flight to all instances together.",

@@ -12,6 +12,7 @@ falls anywhere in the interval: a fleet that appeared at once is checked evenly 
 
 An instance from the registry that does not answer yet while it starts is not sick: its failures are kept as the reason
 of its unknown health and are not counted. A static instance was there before us, so its failures count from the first.
+Nor is a failure forgiven that is proof: a stranger at its address is no sign of starting.
 
 A suspect (its source vouches for it no longer) is checked within `fast_interval`, and gets no forgiveness for starting:
 what is asked of it is whether it is there at all.
@@ -222,7 +223,7 @@ class Prober:
         probe = self._probes.get(spec.name)
         if probe is None:
             probe = self._probes[spec.name] = self._probe_for(spec)
-        return await probe(watch.member.record.address, spec.check)
+        return await probe(watch.member.record, spec.check)
 
     def _ended(self, outcome: CheckResult | Failure, watch: _Watch) -> None:
         self._running.discard(watch)
@@ -245,7 +246,7 @@ class Prober:
 
     def _take(self, watch: _Watch, result: CheckResult) -> None:
         member = watch.member
-        if not result.ok and self._excused(watch):
+        if not result.ok and not result.proof and self._excused(watch):
             member.health.excuse(f"starting: {result.reason}")
         else:
             self._directory.observe(member, result)

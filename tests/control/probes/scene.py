@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITCPTransport
@@ -10,7 +11,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from wmesh.model import Address
+from wmesh.model import Address, InstanceRecord
 
 Answer = Callable[[ITCPTransport], None]
 
@@ -58,6 +59,7 @@ class Scene(TestCase):
         self.addCleanup(port.stopListening)
         self.addCleanup(self.all_gone)
         self.address = Address("127.0.0.1", port.getHost().port)
+        self.record = InstanceRecord("pricing", "pricing-1", self.address, incarnation="life-1")
 
     def says(self, *pieces: bytes, close: bool = True) -> None:
         """Answer with these pieces, one write each."""
@@ -75,11 +77,11 @@ class Scene(TestCase):
         while self.open:
             await self.lost
 
-    async def closed_address(self) -> Address:
-        """An address of this machine where nobody listens."""
+    async def nobody(self) -> InstanceRecord:
+        """The record of an instance at an address of this machine where nobody listens."""
         factory = Factory()
         factory.noisy = False
         port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
         number = port.getHost().port
         await port.stopListening()
-        return Address("127.0.0.1", number)
+        return replace(self.record, address=Address("127.0.0.1", number))

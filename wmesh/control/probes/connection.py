@@ -78,10 +78,10 @@ class Visit:
         """What to say if the deadline passes now, on an open connection."""
         return f"no answer in {seconds_text(self._timeout)}"
 
-    def settle(self, ok: bool, reason: str, *, politely: bool) -> None:
+    def settle(self, ok: bool, reason: str, *, politely: bool, proof: bool = False) -> None:
         """Give the verdict and leave: `politely` when nothing more is expected to come, else by a reset."""
         if self._result is None:
-            self._result = result = self.result(ok, reason)
+            self._result = result = self.result(ok, reason, proof)
             if not self._connected:
                 self._connector.stopConnecting()
                 self._finish(result)
@@ -90,8 +90,8 @@ class Visit:
             else:
                 self.transport.abortConnection()
 
-    def result(self, ok: bool, reason: str) -> CheckResult:
-        return CheckResult(ok, reason, self._reactor.seconds() - self._began)
+    def result(self, ok: bool, reason: str, proof: bool = False) -> CheckResult:
+        return CheckResult(ok, reason, self._reactor.seconds() - self._began, proof)
 
     # What Twisted calls on a factory and its protocol.
 

@@ -7,7 +7,8 @@ here costs at most one deadline, 64 KiB of head (1xx answers included) and 64 Ki
 then the connection is aborted. Redirects are answers like any other; they are not followed.
 
 The verdict waits for the end of the answer, or for 64 KiB of its body: an instance that sends a good head and then
-hangs is not well. An answer that is cut short is no answer.
+hangs is not well. An answer that is cut short is no answer. Only that somebody else answers (see `identity`) is settled
+by the head alone, whatever its status.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from wmesh.control.probes.connection import ReactorForProbes, Visit, seconds_text
-from wmesh.model import Address, CheckResult, CheckSpec
+from wmesh.control.probes.identity import impostor
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 64 * 1024
@@ -33,27 +35,29 @@ class HttpProbe:
     def __init__(self, reactor: ReactorForProbes) -> None:
         self._reactor = reactor
 
-    def __call__(self, address: Address, spec: CheckSpec) -> Deferred[CheckResult]:
-        return _HttpVisit(self._reactor, address, spec).done
+    def __call__(self, record: InstanceRecord, spec: CheckSpec) -> Deferred[CheckResult]:
+        return _HttpVisit(self._reactor, record, spec).done
 
 
 class _HttpVisit(Visit):
     """Its `on_…` methods are what httptools calls while it parses."""
 
-    def __init__(self, reactor: ReactorForProbes, address: Address, spec: CheckSpec) -> None:
-        self._address = address
+    def __init__(self, reactor: ReactorForProbes, record: InstanceRecord, spec: CheckSpec) -> None:
+        self._record = record
         self._spec = spec
+        self._id_header = spec.id_header.lower().encode()
+        self._impostor = ""
         self._status = 0
         self._framed = False
         self._complete = False
         self._head_size = 0
         self._body: list[bytes] = []
         self._body_size = 0
-        super().__init__(reactor, address, spec.timeout)
+        super().__init__(reactor, record.address, spec.timeout)
 
     def connected(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self.transport.write(_request(self._address, self._spec.path))
+        self.transport.write(_request(self._record.address, self._spec.path))
 
     def received(self, data: bytes) -> None:
         if not self._status:
@@ -94,16 +98,23 @@ class _HttpVisit(Visit):
         return super().late()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
             self._framed = True
+        elif name == self._id_header and not self._status:
+            # Of several, one that is wrong is enough. Trailers are no head.
+            self._impostor = self._impostor or impostor(self._record, value.strip())
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         # Interim answers (RFC 9110 section 15.2) announce the real one; 101 is no health check's answer, but final.
         if status >= 200 or status == 101:
             self._status = self._status or status
+            if self._impostor:
+                self.settle(False, self._impostor, politely=False, proof=True)
         else:
             self._framed = False
+            self._impostor = ""
 
     def on_body(self, data: bytes) -> None:
         if self._body_size < MAX_BODY:

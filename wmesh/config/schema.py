@@ -6,7 +6,7 @@ written once. To add an option, add the field to its record and a row here; pars
 `docs/configuration.rst` follow (run `python -m wmesh.config.manual > docs/configuration.rst`). Rules between several
 options do not belong here: see `wmesh.config.checks`.
 
-Longer than most files because it is the manual's text as well.
+Longer than most files because it is the manual's text as well. The options of health checks have a file of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from wmesh.balance import STRATEGIES
 from wmesh.config import kinds, places
-from wmesh.config.kinds import Kind
+from wmesh.config.health_options import HEALTH_CHECKS
+from wmesh.config.option import HOUR, Option
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
@@ -26,30 +27,7 @@ PROTOCOLS = ("http", "websocket")
 RESERVED = "wmesh-admin"
 SERVICE_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
-HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option. `field` is the path of the record's field it fills ("check.interval"); empty: the option's name.
-
-    `default` is what the manual prints where the field's default is not the whole truth. `inert` says what this version
-    does not do although the option is accepted; it becomes a note of the configuration and of the manual.
-    """
-
-    name: str
-    kind: Kind
-    text: str
-    example: str
-    field: str = ""
-    default: str = ""
-    notes: tuple[str, ...] = ()
-    inert: str = ""
-
-    @property
-    def path(self) -> str:
-        return self.field or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,80 +440,7 @@ SERVICE = _section(
         "strip_prefix = no",
         notes=("With yes, ``/walmart-pricing/api/price/1`` reaches the instance as ``/api/price/1``.",),
     ),
-    Option(
-        "health_check_enabled",
-        kinds.switch(),
-        "Whether instances are checked. no: an instance is eligible as long as it is listed or holds a lease.",
-        "health_check_enabled = no",
-        field="check.enabled",
-    ),
-    Option(
-        "health_check_interval",
-        kinds.duration(0.05, HOUR),
-        "The time between two checks of an instance whose state is settled.",
-        "health_check_interval = 15s",
-        field="check.interval",
-    ),
-    Option(
-        "health_check_fast_interval",
-        kinds.duration(0.05, HOUR),
-        "The time between two checks of an instance that is new, or on its way to another state.",
-        "health_check_fast_interval = 500ms",
-        field="check.fast_interval",
-        default="1s, or health_check_interval where that is shorter",
-    ),
-    Option(
-        "health_check_timeout",
-        kinds.duration(0.01, HOUR),
-        "How long one check may take in all.",
-        "health_check_timeout = 5s",
-        field="check.timeout",
-    ),
-    Option(
-        "health_check_retries",
-        kinds.whole(1, 100, "checks"),
-        "How many checks must fail in a row until a healthy instance takes no more requests.",
-        "health_check_retries = 3",
-        field="check.fall",
-    ),
-    Option(
-        "health_check_rise",
-        kinds.whole(1, 100, "checks"),
-        "How many checks must succeed in a row until an unhealthy instance takes requests again.",
-        "health_check_rise = 2",
-        field="check.rise",
-        notes=("The very first good check of a new instance is enough.",),
-    ),
-    Option(
-        "health_check_expected_status",
-        kinds.statuses(),
-        "Which statuses of the answer count as healthy.",
-        "health_check_expected_status = 200, 204, 300-399",
-        field="check.expected_status",
-        notes=("Needs health_endpoint.",),
-    ),
-    Option(
-        "health_check_expected_body",
-        kinds.expression(),
-        "A regular expression that must be found in the first 64 KiB of the answer.",
-        'health_check_expected_body = "status": *"healthy"',
-        field="check.expected_body",
-        default="none: the body is not read",
-        notes=("Needs health_endpoint.",),
-    ),
-    Option(
-        "health_check_id_header",
-        kinds.field_name(),
-        "The header in which an instance may say who it is, as ID or ID/INCARNATION. One that names somebody else fails"
-        " the check at once, for then another program has taken over the address.",
-        "health_check_id_header = X-Instance",
-        field="check.id_header",
-        notes=(
-            "Empty: nobody looks. An answer without the header is judged by the rest of it.",
-            "Programs that the mesh or ``wmesh register`` starts find both parts in WMESH_INSTANCE_ID and"
-            " WMESH_INCARNATION. Fixed instances are not compared: they are meant by their address alone.",
-        ),
-    ),
+    *HEALTH_CHECKS,
     Option(
         "max_connections",
         kinds.whole(0, 1_000_000, "requests", zero="no bound"),

@@ -118,7 +118,9 @@ class Gateway(Service):
                 self._launched.__contains__,
             ),
         )
-        self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
+        self.prober = Prober(
+            self.directory, reactor, self._random, probes(reactor), concurrency=config.mesh.health_check_batch
+        )
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
         self._lock = Lock(Path(os.path.abspath(config.mesh.state_dir), "gateway.lock"), LaunchError)
         self.launches = any(spec.command for spec in config.services)

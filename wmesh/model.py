@@ -72,12 +72,14 @@ class CheckResult:
     """The outcome of one active check. `reason` is for people ("status 503", "refused"); `elapsed` is seconds.
 
     `proof` marks a failure that is no accident and need not be repeated to be believed: somebody else answers there.
+    `warning` is what an operator should see to though the check may pass; it stays the same text until that is done.
     """
 
     ok: bool
     reason: str
     elapsed: float
     proof: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +180,15 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class MeshSpec:
-    """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children."""
+    """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children.
+
+    `health_check_batch` bounds the checks that run at once, of all services together.
+    """
 
     name: str = "wmesh"
     log_level: str = "info"
     state_dir: str = "var/wmesh"
+    health_check_batch: int = 256
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

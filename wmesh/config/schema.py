@@ -82,6 +82,16 @@ MESH = _section(
             "Two gateways must not share one directory. Keep the path short: a Unix socket's path ends at 108 bytes.",
         ),
     ),
+    Option(
+        "health_check_batch",
+        kinds.whole(1, 10_000, "checks"),
+        "How many health checks run at once, over all services. Each takes a file descriptor while it runs.",
+        "health_check_batch = 64",
+        notes=(
+            "At most half of them are for instances whose last check failed, so that a thousand that hang do not keep"
+            " the others waiting.",
+        ),
+    ),
 )
 
 GATEWAY = _section(

@@ -1,9 +1,12 @@
 """Who is checked when: active health for every member of the Directory.
 
 Strategy: each member that is to be checked has a `_Watch` with its own next due time; a heap orders them, so a sweep
-costs as much as there is to do, not as there are members. A LoopingCall sweeps; what becomes due in between (a member
-that just appeared, a check that ended while others queued) does not wait for it. No more than `concurrency` checks run
-at once, one per member. Results go to `Directory.observe`, which alone judges them.
+costs as much as there is to do, not as there are members. A LoopingCall sweeps, and its interval is the time until the
+first in the heap is due: where nobody is, the gateway sleeps. What becomes due in between (a member that just appeared,
+a check that ended while others queued) does not wait for it. Results go to `Directory.observe`, which judges them.
+
+No more than `concurrency` checks run at once, one per member, and of those no more than half for members whose last
+check failed: when a rack burns, its checks last for the whole timeout each, and would keep everybody else waiting.
 
 How often: `interval` normally; `fast_interval` while the evidence is changing; and while an instance starts (it was
 never healthy and is younger than `start_timeout`) in pauses that grow from 0.1 s by a quarter, so that its readiness
@@ -23,6 +26,7 @@ Not checked: members in MAINT, services whose checks are off, and what is part o
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
@@ -39,7 +43,10 @@ from wmesh.interfaces import Probe
 from wmesh.model import AdminState, CheckResult, Health, ServiceSpec
 
 SWEEP = 0.05
-"""Seconds between two looks at the heap: the precision of all pauses."""
+"""The fewest seconds between two sweeps of the LoopingCall: the precision of all pauses."""
+
+IDLE = 3600.0
+"""The interval of the LoopingCall while there is nothing that it could wait for."""
 
 JITTER = 0.15
 START_PAUSE = 0.1
@@ -49,9 +56,25 @@ Key = tuple[str, str]
 
 
 class _Watch:
-    """One member under watch. `turn` tells its newest heap entry from the ones that it replaced."""
+    """One member under watch. `turn` tells its newest heap entry from the ones that it replaced.
 
-    __slots__ = ("checks", "member", "parked", "proven", "running", "since", "spec", "spread", "started", "turn")
+    `failing`: its last check failed; `slow`: the check that runs now is counted among those that may fail slowly.
+    """
+
+    __slots__ = (
+        "checks",
+        "failing",
+        "member",
+        "parked",
+        "proven",
+        "running",
+        "since",
+        "slow",
+        "spec",
+        "spread",
+        "started",
+        "turn",
+    )
 
     def __init__(self, member: Member, spec: ServiceSpec, now: float) -> None:
         self.member = member
@@ -64,6 +87,12 @@ class _Watch:
         self.checks = 0
         self.spread = False
         self.turn = 0
+        self.failing = False
+        self.slow = False
+
+
+_Entry = tuple[float, int, _Watch]
+"""When it is due, the turn that this belongs to, and who it is."""
 
 
 class Prober:
@@ -78,7 +107,7 @@ class Prober:
         clock: IReactorTime,
         random: Random,
         probe_for: Callable[[ServiceSpec], Probe],
-        concurrency: int = 64,
+        concurrency: int = 256,
     ) -> None:
         self._directory = directory
         self._clock = clock
@@ -87,9 +116,13 @@ class Prober:
         self._concurrency = concurrency
         self._probes: dict[str, Probe] = {}
         self._watches: dict[Key, _Watch] = {}
-        self._heap: list[tuple[float, int, _Watch]] = []
+        self._heap: list[_Entry] = []
         self._turns = 0
         self._running: set[_Watch] = set()
+        self._slow = 0
+        self._held: deque[_Entry] = deque()
+        self._next = 0.0
+        self._warned: set[tuple[str, str]] = set()
         self._unheard: set[_Watch] = set()
         self._rounds: list[Deferred[None]] = []
         self._soon: IDelayedCall | None = None
@@ -106,7 +139,8 @@ class Prober:
             for member in cluster.members.values():
                 self._watch(member)
         self._unheard = set(self._watches.values())
-        self._sweeps.start(SWEEP, now=False)
+        self._sweeps.start(IDLE, now=False)
+        self._aim()
 
     def stop(self) -> None:
         """Stop at once; checks on their way are given up and change nothing."""
@@ -118,6 +152,7 @@ class Prober:
             self._soon.cancel()
             self._soon = None
         self._heap.clear()
+        self._held.clear()
         for watch in list(self._watches.values()):
             self._forget(watch)
         self._watches.clear()
@@ -184,6 +219,20 @@ class Prober:
         heapq.heappush(self._heap, (due, watch.turn, watch))
         if due <= self._clock.seconds():
             self._sweep_soon()
+        elif due < self._next:
+            self._aim()
+
+    def _aim(self) -> None:
+        """Have the LoopingCall sweep when the first is due. Where there is no room, the end of a check sweeps."""
+        if self._sweeps is None:
+            return
+        now = self._clock.seconds()
+        waits = bool(self._heap) and len(self._running) < self._concurrency
+        pause = min(max(SWEEP, self._heap[0][0] - now), IDLE) if waits else IDLE
+        self._next = now + pause
+        # From inside a sweep, reset() does nothing, and the LoopingCall goes by these two.
+        self._sweeps.interval, self._sweeps.starttime = pause, now
+        self._sweeps.reset()
 
     def _sweep_soon(self) -> None:
         if self._soon is None:
@@ -197,9 +246,8 @@ class Prober:
         """Start what is due, as far as there is room. Its errors end here: LoopingCall stops for good at the first."""
         with self._surviving:
             now = self._clock.seconds()
-            heap = self._heap
-            while heap and heap[0][0] <= now and len(self._running) < self._concurrency:
-                _, turn, watch = heapq.heappop(heap)
+            while len(self._running) < self._concurrency and (entry := self._first_due(now)) is not None:
+                _, turn, watch = entry
                 if turn != watch.turn or watch.running is not None:
                     continue
                 if watch.member.admin is AdminState.MAINT:
@@ -207,12 +255,27 @@ class Prober:
                     self._heard_of(watch)
                 else:
                     self._check(watch, now)
+        self._aim()
+
+    def _first_due(self, now: float) -> _Entry | None:
+        """Whose turn it is. Who may hang again is held back while half of the room is taken by his like."""
+        room = self._slow < max(1, self._concurrency // 2)
+        if self._held and room:
+            return self._held.popleft()
+        while self._heap and self._heap[0][0] <= now:
+            entry = heapq.heappop(self._heap)
+            if room or not entry[2].failing:
+                return entry
+            self._held.append(entry)
+        return None
 
     # One check.
 
     def _check(self, watch: _Watch, now: float) -> None:
         watch.started = now
         watch.checks += 1
+        watch.slow = watch.failing
+        self._slow += watch.slow
         self._running.add(watch)
         running = Deferred.fromCoroutine(self._ask(watch))
         watch.running = running
@@ -226,13 +289,18 @@ class Prober:
         return await probe(watch.member.record, spec.check)
 
     def _ended(self, outcome: CheckResult | Failure, watch: _Watch) -> None:
+        full = len(self._running) == self._concurrency
         self._running.discard(watch)
         watch.running = None
+        if watch.slow:
+            self._slow -= 1
+            full = full or bool(self._held)
         if isinstance(outcome, Failure):
             if not isinstance(outcome.value, CancelledError):
                 # A probe promises not to fail; but users write probes, too.
                 self._log.failure("The probe of {service} failed itself", outcome, service=watch.spec.name)
             outcome = CheckResult(False, "the check itself failed", 0.0)
+        watch.failing = not outcome.ok
         if watch.turn >= 0:
             with self._surviving:
                 self._take(watch, outcome)
@@ -241,7 +309,7 @@ class Prober:
         if watch.turn >= 0:
             now = self._clock.seconds()
             self._schedule(watch, max(now, watch.started + self._pause(watch, now)))
-        if self._heap and self._heap[0][0] <= self._clock.seconds() and self._sweeps is not None:
+        if full and self._sweeps is not None:
             self._sweep_soon()
 
     def _take(self, watch: _Watch, result: CheckResult) -> None:
@@ -251,6 +319,13 @@ class Prober:
         else:
             self._directory.observe(member, result)
         watch.proven = watch.proven or member.health.state is Health.HEALTHY
+        self._warn(watch.spec.name, result.warning)
+
+    def _warn(self, service: str, warning: str) -> None:
+        """Once for each text, however many instances say it however often."""
+        if warning and (service, warning) not in self._warned:
+            self._warned.add((service, warning))
+            self._log.warn("{service}: {warning}", service=service, warning=warning)
 
     def _pause(self, watch: _Watch, now: float) -> float:
         """Seconds from the beginning of this check to the next."""

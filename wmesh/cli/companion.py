@@ -34,11 +34,11 @@ from wmesh.console import console_observer
 from wmesh.control.guard import guarded
 from wmesh.control.launchers.identity import environment_of
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.probes import HttpProbe, TcpProbe
+from wmesh.control.probes import TcpProbe, probes
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.registrar import own_host
 from wmesh.errors import MeshError
-from wmesh.model import Address, CheckSpec, InstanceRecord
+from wmesh.model import Address, CheckSpec, InstanceRecord, ServiceSpec
 
 CHECK_PAUSE = 0.2
 CHECK_TIMEOUT = 3.0
@@ -52,7 +52,7 @@ log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and as what to register it. `health` is a path, or empty: then it is enough that it listens."""
+    """What to run, and as what to register it. `check` is what it has to pass for that."""
 
     command: tuple[str, ...]
     registry_url: str = field(repr=False)
@@ -67,7 +67,7 @@ class Plan:
     namespace: str = "wmesh"
     lease: float = 15.0
     heartbeat: float = 5.0
-    health: str = ""
+    check: CheckSpec = field(default_factory=CheckSpec)
     quiet: bool = False
 
 
@@ -162,10 +162,9 @@ class Companion:
 
     async def _join(self, record: InstanceRecord) -> None:
         plan = self._plan
-        check = CheckSpec(path=plan.health, timeout=CHECK_TIMEOUT)
-        probe = HttpProbe(self._reactor) if plan.health else TcpProbe(self._reactor)
+        probe = probes(self._reactor)(ServiceSpec(plan.service, check=plan.check))
         told = ""
-        while not (result := await probe(record, check)).ok:
+        while not (result := await probe(record, plan.check)).ok:
             if result.proof and result.reason != told:
                 told = result.reason
                 log.error("not registered: whoever listens at {place} {why}", place=record.address, why=told)

@@ -292,7 +292,8 @@ SERVICE = _section(
     Option(
         "health_endpoint",
         places.health_path,
-        "The path that health checks ask for. Unset: a check only opens a TCP connection.",
+        "The path that health checks ask for. Unset: a check only opens a TCP connection, unless health_check_type says"
+        " otherwise.",
         "health_endpoint = /health",
         field="check.path",
         default="none",

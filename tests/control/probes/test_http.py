@@ -8,7 +8,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.control.probes.scene import Scene
-from wmesh.control.probes import HttpProbe, TcpProbe, probes
+from wmesh.control.probes import HttpProbe, TcpProbe, WebSocketProbe, probes
 from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, ServiceSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhealthy"
@@ -32,6 +32,39 @@ class HttpProbeTests(Scene):
         self.assertTrue(head.startswith("GET /health HTTP/1.1\r\n"), head)
         for line in (f"Host: {self.address}", "User-Agent: wmesh-check", "Connection: close"):
             self.assertIn(f"\r\n{line}\r\n", head)
+
+    async def test_another_request(self) -> None:
+        """Method, Host and headers are as the service wants them; the gateway's own give way, and none comes twice."""
+        self.says(OK)
+        await self.assert_result(True, "status 200", method="POST", host="shop.example",
+                                 headers=(("Authorization", "Bearer x"), ("user-agent", "robot")))  # fmt: skip
+        lines = self.requests[0].decode().split("\r\n")
+        self.assertEqual(lines[:2], ["POST /health HTTP/1.1", "Host: shop.example"])
+        self.assertEqual(
+            sorted(lines[2:-2]),
+            ["Accept: */*", "Authorization: Bearer x", "Connection: close", "Content-Length: 0", "user-agent: robot"],
+        )
+
+    async def test_head(self) -> None:
+        """The answer to HEAD speaks of a body that does not come."""
+        self.says(OK.partition(b"healthy")[0], close=False)
+        await self.assert_result(True, "status 200", method="HEAD")
+        self.assertTrue(self.requests[0].startswith(b"HEAD /health HTTP/1.1\r\n"))
+
+    async def test_another_port(self) -> None:
+        """Asked is there, and so says Host."""
+        self.says(OK)
+        record = await self.nobody()
+        spec = CheckSpec(path="/health", port=self.address.port)
+        self.assertTrue((await HttpProbe(self.reactor)(record, spec)).ok)
+        self.assertIn(f"\r\nHost: {self.address}\r\n".encode(), self.requests[0])
+
+    async def test_a_slow_pattern(self) -> None:
+        """An expression that would search for years fails the check and says what to do."""
+        self.says(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 64 + b"!")
+        result = await self.check(expected_body="(a+)+$")
+        self.assertFalse(result.ok)
+        self.assertIn("takes too long", result.reason)
 
     async def test_closed_politely(self) -> None:
         """Who answers well sees a normal end, even one that would keep the connection open."""
@@ -72,7 +105,7 @@ class HttpProbeTests(Scene):
         ):
             self.says(answer)
             await self.assert_result(True, "status 200", expected_body="^heal.*y$")
-            await self.assert_result(False, "body does not match", expected_body="sick")
+            await self.assert_result(False, "the body does not match", expected_body="sick")
 
     async def test_a_bad_pattern(self) -> None:
         """A pattern that is none makes the check fail and say so; it breaks nothing."""
@@ -221,7 +254,13 @@ class ByteByByteTests(SynchronousTestCase):
         self.assertEqual(reactor.getDelayedCalls(), [])
 
     def test_which_probe(self) -> None:
-        """A path asks for HTTP; without one a connection is enough."""
+        """A path asks for HTTP; without one a connection is enough; a type that is named is that."""
         probe_for = probes(MemoryReactorClock())
-        self.assertIsInstance(probe_for(ServiceSpec("a", check=CheckSpec(path="/health"))), HttpProbe)
-        self.assertIsInstance(probe_for(ServiceSpec("a")), TcpProbe)
+        for check, expected in (
+            (CheckSpec(), TcpProbe),
+            (CheckSpec(path="/health"), HttpProbe),
+            (CheckSpec(kind="https", path="/health"), HttpProbe),
+            (CheckSpec(kind="tcp"), TcpProbe),
+            (CheckSpec(kind="websocket"), WebSocketProbe),
+        ):
+            self.assertIsInstance(probe_for(ServiceSpec("a", check=check)), expected)

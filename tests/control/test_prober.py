@@ -265,6 +265,37 @@ class BoundsTests(ProberCase):
         self.assertEqual(asked - {99}, set(range(1, 11)) - {9} | (asked & {9}))
         self.assertEqual(len(self.prober._running), 2)
 
+    def test_many_that_never_answered(self) -> None:
+        """Not even the first checks of a thousand that hang keep one waiting that is known to be well."""
+        self.scene(concurrency=4)
+        self.prober.start()
+        self.add(record("well", 99))
+        self.pass_time(1)
+        self.probe.hangs()
+        self.probe.says(True, "", Address("10.0.0.1", 99))
+        self.add(*(record(f"new-{number}", number) for number in range(1, 1001)))
+        before = len(self.probe.calls)
+        self.pass_time(60)
+        asked = [address.port for address in self.probe.calls[before:]]
+        self.assertEqual(len([port for port in asked if port != 99]), 3)
+        self.assertGreaterEqual(asked.count(99), 3)
+
+    def test_a_new_one_among_many_that_fail(self) -> None:
+        """Whoever is new does not stand in the line of those that failed before."""
+        self.scene(ServiceSpec("a", check=CHECK, start_timeout=30.0), concurrency=8)
+        sick = [record(f"sick-{number}", number, origin="static") for number in range(1, 101)]
+        self.probe.says(False, "refused")
+        self.prober.start()
+        self.add(*sick)
+        self.pass_time(5)
+        self.probe.hangs()
+        self.pass_time(20)
+        self.assertEqual(len(self.prober._running), 4)
+        self.probe.says(True, "", Address("10.0.0.1", 999))
+        self.add(record("new", 999))
+        self.clock.advance(0)
+        self.assertIs(self.health("new"), Health.HEALTHY)
+
     def test_one_check_per_member(self) -> None:
         """A check that takes longer than the interval is not overtaken by the next."""
         self.probe.hangs()

@@ -88,8 +88,8 @@ MESH = _section(
         "How many health checks run at once, over all services. Each takes a file descriptor while it runs.",
         "health_check_batch = 64",
         notes=(
-            "At most half of them are for instances whose last check failed, so that a thousand that hang do not keep"
-            " the others waiting.",
+            "At most half of them are for instances whose last check failed, and a quarter is left to those whose last"
+            " check passed: a thousand that hang do not keep the others waiting.",
         ),
     ),
 )

@@ -5,8 +5,9 @@ costs as much as there is to do, not as there are members. A LoopingCall sweeps,
 first in the heap is due: where nobody is, the gateway sleeps. What becomes due in between (a member that just appeared,
 a check that ended while others queued) does not wait for it. Results go to `Directory.observe`, which judges them.
 
-No more than `concurrency` checks run at once, one per member, and of those no more than half for members whose last
-check failed: when a rack burns, its checks last for the whole timeout each, and would keep everybody else waiting.
+No more than `concurrency` checks run at once, one per member. When a rack burns, its checks last for the whole timeout
+each, and would keep everybody else waiting: so no more than half of these checks are for members whose last one failed,
+and a quarter is left to those whose last one passed. Who finds his part of the room full waits in a line of his own.
 
 How often: `interval` normally; `fast_interval` while the evidence is changing; and while an instance starts (it was
 never healthy and is younger than `start_timeout`) in pauses that grow from 0.1 s by a quarter, so that its readiness
@@ -54,22 +55,25 @@ START_GROWTH = 1.25
 
 Key = tuple[str, str]
 
+_PASSED, _NEW, _FAILED = range(3)
+
 
 class _Watch:
     """One member under watch. `turn` tells its newest heap entry from the ones that it replaced.
 
-    `failing`: its last check failed; `slow`: the check that runs now is counted among those that may fail slowly.
+    `doubt`: did its last check pass, was there none, or did it fail; `running_as` is that of when the check began that
+    runs now.
     """
 
     __slots__ = (
         "checks",
-        "failing",
+        "doubt",
         "member",
         "parked",
         "proven",
         "running",
+        "running_as",
         "since",
-        "slow",
         "spec",
         "spread",
         "started",
@@ -87,8 +91,8 @@ class _Watch:
         self.checks = 0
         self.spread = False
         self.turn = 0
-        self.failing = False
-        self.slow = False
+        self.doubt = _NEW
+        self.running_as = _NEW
 
 
 _Entry = tuple[float, int, _Watch]
@@ -119,8 +123,8 @@ class Prober:
         self._heap: list[_Entry] = []
         self._turns = 0
         self._running: set[_Watch] = set()
-        self._slow = 0
-        self._held: deque[_Entry] = deque()
+        self._running_as = [0, 0, 0]
+        self._lines: tuple[deque[_Entry], ...] = (deque(), deque(), deque())
         self._next = 0.0
         self._warned: set[tuple[str, str]] = set()
         self._unheard: set[_Watch] = set()
@@ -152,7 +156,8 @@ class Prober:
             self._soon.cancel()
             self._soon = None
         self._heap.clear()
-        self._held.clear()
+        for line in self._lines:
+            line.clear()
         for watch in list(self._watches.values()):
             self._forget(watch)
         self._watches.clear()
@@ -258,15 +263,20 @@ class Prober:
         self._aim()
 
     def _first_due(self, now: float) -> _Entry | None:
-        """Whose turn it is. Who may hang again is held back while half of the room is taken by his like."""
-        room = self._slow < max(1, self._concurrency // 2)
-        if self._held and room:
-            return self._held.popleft()
+        """Whose turn it is. Who finds no room for his like is put into their line."""
+        _, new, failed = self._running_as
+        most = self._concurrency
+        doubtful = new + failed < most - most // 4
+        room = (True, doubtful, doubtful and failed < max(1, most // 2))
+        for line, free in zip(self._lines, room, strict=True):
+            if line and free:
+                return line.popleft()
         while self._heap and self._heap[0][0] <= now:
             entry = heapq.heappop(self._heap)
-            if room or not entry[2].failing:
+            doubt = entry[2].doubt
+            if room[doubt]:
                 return entry
-            self._held.append(entry)
+            self._lines[doubt].append(entry)
         return None
 
     # One check.
@@ -274,8 +284,8 @@ class Prober:
     def _check(self, watch: _Watch, now: float) -> None:
         watch.started = now
         watch.checks += 1
-        watch.slow = watch.failing
-        self._slow += watch.slow
+        watch.running_as = watch.doubt
+        self._running_as[watch.running_as] += 1
         self._running.add(watch)
         running = Deferred.fromCoroutine(self._ask(watch))
         watch.running = running
@@ -289,18 +299,16 @@ class Prober:
         return await probe(watch.member.record, spec.check)
 
     def _ended(self, outcome: CheckResult | Failure, watch: _Watch) -> None:
-        full = len(self._running) == self._concurrency
+        full = len(self._running) == self._concurrency or any(self._lines)
         self._running.discard(watch)
         watch.running = None
-        if watch.slow:
-            self._slow -= 1
-            full = full or bool(self._held)
+        self._running_as[watch.running_as] -= 1
         if isinstance(outcome, Failure):
             if not isinstance(outcome.value, CancelledError):
                 # A probe promises not to fail; but users write probes, too.
                 self._log.failure("The probe of {service} failed itself", outcome, service=watch.spec.name)
             outcome = CheckResult(False, "the check itself failed", 0.0)
-        watch.failing = not outcome.ok
+        watch.doubt = _PASSED if outcome.ok else _FAILED
         if watch.turn >= 0:
             with self._surviving:
                 self._take(watch, outcome)

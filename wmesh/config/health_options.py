@@ -142,7 +142,7 @@ HEALTH_CHECKS = (
         notes=(
             "Empty: nobody looks. An answer without the header is judged by the rest of it.",
             "Programs that the mesh or ``wmesh register`` starts find both parts in WMESH_INSTANCE_ID and"
-            " WMESH_INCARNATION. Fixed instances are not compared: they are meant by their address alone.",
+            " WMESH_INCARNATION. Instances that this file names are not compared: they are meant by their address.",
         ),
     ),
     Option(

@@ -38,6 +38,7 @@ class ImpostorTests(SynchronousTestCase):
         self.assertEqual(impostor(record, b"pricing-1/whatever"), "")
         self.assertEqual(impostor(record, b"pricing-2/whatever"), "answers as pricing-2/whatever, expected pricing-1")
 
-    def test_static_instances(self) -> None:
+    def test_instances_that_did_not_register(self) -> None:
         """They are meant by their address, whatever another mesh calls who is there."""
-        self.assertEqual(impostor(replace(RECORD, origin="static"), b"pricing-2"), "")
+        for origin in ("static", "dns:pricing.internal:80"):
+            self.assertEqual(impostor(replace(RECORD, origin=origin), b"pricing-2"), "")

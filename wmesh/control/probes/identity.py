@@ -16,9 +16,10 @@ SHOWN = 80
 def impostor(record: InstanceRecord, claim: bytes) -> str:
     """Why `claim` is not that of the instance that is meant, for people; empty if it is, or says nothing.
 
-    Static instances are meant by address alone: whoever answers there is the one, whatever another mesh calls him.
+    Instances that did not come from the registry are meant by their address alone: whoever answers there is the one,
+    whatever another mesh calls him.
     """
-    if record.origin == "static" or not claim:
+    if record.origin != "registry" or not claim:
         return ""
     if claim == record.id.encode():
         return ""

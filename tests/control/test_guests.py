@@ -181,6 +181,7 @@ class GuestsTests(SynchronousTestCase):
         self.put(ttl=5)
         _, _, heart, self.guests = there = self.gateway()
         self.put(ttl=60)
+        self.assertEqual(self.known(), ["p-1"])
         self.wait(30)
         self.assertEqual(self.known(), ["p-1"])
         self.assertTrue(heart.holds("pricing", "p-1"))

@@ -15,7 +15,7 @@ from typing import Any
 
 from wmesh.config import Loaded, load
 from wmesh.errors import ConfigError
-from wmesh.model import MeshConfig, ServiceSpec
+from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
 
 
 def add(commands: Any) -> None:
@@ -80,7 +80,9 @@ def _admin(config: MeshConfig) -> str:
 
 def _instances(spec: ServiceSpec) -> str:
     if spec.instances:
-        return f"{len(spec.instances)} fixed"
+        named = sum(isinstance(each, NamedInstances) for each in spec.instances)
+        fixed = len(spec.instances) - named
+        return ", ".join([*([f"{fixed} fixed"] if fixed else []), *([f"{named} by DNS"] if named else [])])
     if not spec.command:
         return "from the registry"
     low, high = spec.scaling.min_instances, spec.scaling.max_instances

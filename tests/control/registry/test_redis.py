@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.contract import RegistryContract
+from tests.control.registry.contract import RealTimeContract
 from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
@@ -50,19 +49,11 @@ class RedisCase(TestCase):
         return registry, told
 
 
-class RedisContractTests(RegistryContract, RedisCase):
-    """The contract, with real time."""
+class RedisContractTests(RealTimeContract, RedisCase):
+    """The contract."""
 
     async def client(self, lease: float) -> RedisRegistry:
         return self.registry(lease=lease)
-
-    async def elapse(self, seconds: float) -> None:
-        from twisted.internet import reactor
-
-        await deferLater(reactor, seconds)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await until(condition)
 
 
 class StoreTests(RedisCase):

@@ -208,7 +208,9 @@ class Watch:
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            self._sink(event)
+            # Told of the one before, the sink may have stopped us.
+            if self._wanted:
+                self._sink(event)
 
     def _stumbled(self, failure: Failure) -> None:
         """Say it once when we lose touch; a fault of our own is always told, and met with a fresh snapshot."""

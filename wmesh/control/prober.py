@@ -333,7 +333,8 @@ class Prober:
         """Once for each text, however many instances say it however often."""
         if warning and (service, warning) not in self._warned:
             self._warned.add((service, warning))
-            self._log.warn("{service}: {warning}", service=service, warning=warning)
+            # Not under the name "warning": Twisted's legacy observers take such events for Python's warnings.
+            self._log.warn("{service}: {what}", service=service, what=warning)
 
     def _pause(self, watch: _Watch, now: float) -> float:
         """Seconds from the beginning of this check to the next."""

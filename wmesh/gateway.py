@@ -123,6 +123,7 @@ class Gateway(Service):
                 config.registry.namespace,
                 self._launched.__contains__,
             ),
+            reserved=(ADMIN,),
         )
         self.declared = Declared(
             config.services,

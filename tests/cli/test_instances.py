@@ -8,6 +8,7 @@ import json
 
 from tests.cli.admin_side import CommandCase
 from wmesh.cli import instances, main
+from wmesh.cli.admin import AdminError, complain
 
 
 class InstancesTests(CommandCase):
@@ -45,7 +46,14 @@ class InstancesTests(CommandCase):
     def test_nothing_steers_the_terminal(self) -> None:
         """Texts may come from anywhere."""
         self.documents["/services/pricing"]["instances"][0]["reasons"] = ["\x1b[2Jgone"]
-        self.assertNotIn("\x1b", self.wmesh("instances", "pricing")[1])
+        self.documents["/services/pricing"]["reason"] = "\x9b2Jgone"
+        self.documents["/services/pricing"]["instances"][0]["version"] = "\u202e\x7f"
+        for more in ((), ("--json",)):
+            out = self.wmesh("instances", "pricing", *more)[1]
+            self.assertTrue(all(sign.isprintable() or sign == "\n" for sign in out), out)
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            complain(AdminError("\x9b2J"))
+        self.assertEqual(err.getvalue(), "wmesh: \\x9b2J\n")
 
     def test_a_watch_that_never_began(self) -> None:
         """1, and nothing is waited for."""

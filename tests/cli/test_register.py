@@ -42,6 +42,8 @@ class CallTests(SynchronousTestCase):
             status, text = self.wmesh("--port", "3007", *arguments)
             self.assertEqual(status, 1)
             self.assertIn(words, text)
+        twice = ("--registry", "redis://x", "--port", "3007", "--metadata", "a=1", "--metadata", "a=2")
+        self.assertIn("given twice", self.wmesh(*twice)[1])
         self.assertIn("Give --port", self.wmesh("--registry", "redis://x")[1])
 
     def test_called_wrongly(self) -> None:

@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 from wmesh.control.registry import scripts
 from wmesh.control.registry.changes import ORIGIN
-from wmesh.control.registry.codec import decode_load, encode_load, member_name
+from wmesh.control.registry.codec import decode_load, encode_load, member_name, shown
 from wmesh.control.registry.holdings import CHUNK, Holdings, Key
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.target import Target, check_namespace
@@ -81,6 +81,7 @@ class RedisRegistry:
         self._sweeping: Deferred[None] | None = None
         self._holdings = Holdings(self._commands, self._keys, self._lease)
         self._loads: dict[str, bytes] = {}
+        self._bad_loads: set[str] = set()
         # Until when we evict nobody; and how many milliseconds the server's clock is ahead of `now`.
         self._truce = 0.0
         self._generation = 0
@@ -217,10 +218,12 @@ class RedisRegistry:
         return LONGEST_SWEEP if due < 0 or not limit else min(LONGEST_SWEEP, max(SHORTEST_SWEEP, (due + 1) / 1000))
 
     async def _read_loads(self) -> None:
-        flat: Sequence[bytes] = await self._commands.command(b"HGETALL", self._keys[4])
-        loads = {member.decode(errors="replace"): data for member, data in zip(flat[::2], flat[1::2], strict=True)}
+        flat: Sequence[bytes] = await self._commands.run(scripts.LOADS, self._keys)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        loads = {member.decode(errors="surrogateescape"): data for member, data in pairs}
         for gone in self._loads.keys() - loads.keys():
             del self._loads[gone]
+        self._bad_loads &= loads.keys()
         self._tell_loads(loads)
 
     def _tell_loads(self, loads: Mapping[str, bytes]) -> None:
@@ -236,8 +239,12 @@ class RedisRegistry:
             try:
                 sample = decode_load(data)
             except RecordError as error:
-                self._log.warn("A load sample is passed over: {member}: {why}", member=ascii(member), why=error)
+                # Once, until a good one comes: the next beat brings the next.
+                if member not in self._bad_loads:
+                    self._bad_loads.add(member)
+                    self._log.warn("A load sample is passed over: {member}: {why}", member=shown(member), why=error)
                 continue
+            self._bad_loads.discard(member)
             sink(LoadReported(record.service, record.id, sample))
 
     def _unswept(self, failure: Failure) -> float:

@@ -6,11 +6,12 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from wmesh.errors import LaunchError
-from wmesh.model import Address, CheckSpec, LoadSample, ServiceSpec
+from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
 from wmesh.testing import FakeLauncher, ScriptedProbe
 
 SPEC = ServiceSpec("a", command=("x",))
 HERE = Address("127.0.0.1", 1)
+RECORD = InstanceRecord("a", "a-1", HERE)
 
 
 class FakeLauncherTests(SynchronousTestCase):
@@ -19,7 +20,7 @@ class FakeLauncherTests(SynchronousTestCase):
         self.exits: list[str] = []
 
     def launch(self):
-        return self.launcher.launch(SPEC, "a-1", HERE, self.exits.append)
+        return self.launcher.launch(SPEC, RECORD, self.exits.append)
 
     def test_launch_and_stop(self) -> None:
         """It runs until it is stopped; being stopped is no exit; stopping twice is no error."""
@@ -61,21 +62,24 @@ class FakeLauncherTests(SynchronousTestCase):
 class ScriptedProbeTests(SynchronousTestCase):
     def test_answers(self) -> None:
         """All are well, until it is said otherwise: of one, or of everybody."""
-        probe, other = ScriptedProbe(), Address("127.0.0.1", 2)
-        self.assertTrue(self.successResultOf(probe(HERE, CheckSpec())).ok)
+        probe, elsewhere = ScriptedProbe(), Address("127.0.0.1", 2)
+        other = InstanceRecord("a", "a-2", elsewhere)
+        self.assertTrue(self.successResultOf(probe(RECORD, CheckSpec())).ok)
         probe.says(False, "status 503", HERE)
-        result = self.successResultOf(probe(HERE, CheckSpec()))
+        result = self.successResultOf(probe(RECORD, CheckSpec()))
         self.assertEqual((result.ok, result.reason), (False, "status 503"))
         self.assertTrue(self.successResultOf(probe(other, CheckSpec())).ok)
+        probe.says(False, "answers as b", HERE, proof=True)
+        self.assertTrue(self.successResultOf(probe(RECORD, CheckSpec())).proof)
         probe.says(False)
         self.assertFalse(self.successResultOf(probe(other, CheckSpec())).ok)
-        self.assertEqual(probe.calls, [HERE, HERE, other, other])
+        self.assertEqual(probe.calls, [HERE, HERE, elsewhere, HERE, elsewhere])
 
     def test_hanging(self) -> None:
         """A hanging check ends when the test answers it, or when it is given up."""
         probe = ScriptedProbe()
         probe.hangs(HERE)
-        first, second = probe(HERE, CheckSpec()), probe(HERE, CheckSpec())
+        first, second = probe(RECORD, CheckSpec()), probe(RECORD, CheckSpec())
         probe.answer(HERE, False, "late")
         self.assertEqual(self.successResultOf(first).reason, "late")
         second.cancel()

@@ -114,6 +114,7 @@ def register(
     *,
     host: str | None = None,
     id: str | None = None,
+    incarnation: str | None = None,
     version: str = "",
     weight: int = 1,
     tags: Sequence[str] = (),
@@ -128,6 +129,9 @@ def register(
 
     `registry_url` is that of the gateways: redis://, rediss:// or unix:. `namespace`, too, must be theirs. `lease` and
     `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it is not given.
+    `incarnation` must differ from that of every earlier life of this id; a random one is made where it is not given.
+    A program that answers health checks with `Wmesh-Instance: ID/INCARNATION` (both stand in `registration.record`) is
+    never mistaken for another that took over its address, nor another for it.
 
     Fails with RecordError if what is to be registered makes no sense, and with RegistryError if the registry does not
     answer within seconds or refuses; nothing is left behind then. With `patient` it goes on trying instead, until it
@@ -147,7 +151,7 @@ def register(
             tags=tuple(tags),
             metadata=tuple((metadata or {}).items()),
             # A life of its own: what the mesh remembers of an earlier one at this place does not count.
-            incarnation=secrets.token_hex(16),
+            incarnation=incarnation if incarnation is not None else secrets.token_hex(16),
         )
         encode_record(record)
         spec = RegistrySpec(registry_url, namespace, lease, heartbeat)

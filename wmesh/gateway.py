@@ -134,7 +134,8 @@ class Gateway(Service):
             self._random,
             config.mesh.dns_hold,
         )
-        self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
+        batch = config.mesh.health_check_batch
+        self.prober = Prober(self.directory, reactor, self._random, probes(reactor), batch)
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
         self._lock = Lock(Path(os.path.abspath(config.mesh.state_dir), "gateway.lock"), LaunchError)
         self.launches = any(spec.command for spec in config.services)

@@ -62,8 +62,12 @@ class Registry(Protocol):
 class Probe(Protocol):
     """One active check of one instance."""
 
-    def __call__(self, address: Address, spec: CheckSpec) -> Awaitable[CheckResult]:
-        """Check once, within `spec.timeout`. Never fails: what goes wrong is the result."""
+    def __call__(self, record: InstanceRecord, spec: CheckSpec) -> Awaitable[CheckResult]:
+        """Check once, within `spec.timeout`. Never fails: what goes wrong is the result.
+
+        Who answers at `record.address` need not be who registered there: a probe that can tell compares the two, and
+        gives a mismatch as `proof`.
+        """
 
 
 class Launched(Protocol):
@@ -85,10 +89,9 @@ class Launched(Protocol):
 class Launcher(Protocol):
     """Starts instances."""
 
-    def launch(
-        self, spec: ServiceSpec, id: str, address: Address, exited: Callable[[str], None]
-    ) -> Awaitable[Launched]:
-        """Start one instance listening at `address`. `exited(reason)` is called once if it ends without `stop`.
+    def launch(self, spec: ServiceSpec, record: InstanceRecord, exited: Callable[[str], None]) -> Awaitable[Launched]:
+        """Start one instance listening at `record.address`; `record` is what it will be registered as, and it is told
+        its id and incarnation. `exited(reason)` is called once if it ends without `stop`.
 
         Fails with `LaunchError` if it cannot be started at all. That it runs does not mean that it is healthy.
         """
@@ -105,9 +108,7 @@ class Registrations(Protocol):
     def registrations(self) -> Mapping[str, Any]:
         """`registry` (its status) and `services`: by name, the records that stand in it and what is known of each."""
 
-    def register(
-        self, service: str, id: str, document: Mapping[str, Any]
-    ) -> Awaitable[tuple[Mapping[str, Any], bool]]:
+    def register(self, service: str, id: str, document: Mapping[str, Any]) -> Awaitable[tuple[Mapping[str, Any], bool]]:
         """Register, and answer for it during `ttl` seconds. Gives what stands there now, and whether it is new."""
 
     def deregister(self, service: str, id: str) -> Awaitable[Mapping[str, Any]]:

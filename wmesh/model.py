@@ -71,24 +71,41 @@ class LoadSample:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The outcome of one active check. `reason` is for people ("status 503", "refused"); `elapsed` is seconds."""
+    """The outcome of one active check. `reason` is for people ("status 503", "refused"); `elapsed` is seconds.
+
+    `proof` marks a failure that is no accident and need not be repeated to be believed: somebody else answers there.
+    `warning` is what an operator should see to though the check may pass; it stays the same text until that is done.
+    """
 
     ok: bool
     reason: str
     elapsed: float
+    proof: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
     """How a service's instances are actively checked (options `health_check_*`).
 
-    An empty `path` asks only for a TCP connection. `fall` failed results in a row make a healthy instance unhealthy,
-    `rise` good ones bring it back; the very first good result makes a new instance healthy at once. `expected_status`
-    holds inclusive (low, high) pairs. `expected_body` is a regular expression searched in the first 64 KiB.
+    `kind` is "http", "https", "tcp" or "websocket"; empty: http where there is a `path`, else tcp. `port` 0 is that of
+    the instance. `headers` may hold secrets: they are kept out of `repr`. `fall` failed results in a row make a healthy
+    instance unhealthy, `rise` good ones bring it back; the very first good result makes a new instance healthy at once.
+    `expected_status` holds inclusive (low, high) pairs. `expected_body` is a regular expression searched in the first
+    64 KiB. Answers that carry the header `id_header` must name the instance that is meant; an empty one turns that off.
+
+    A websocket check sends `message` (empty: none) and waits for one that is the same, or has `expected_body` in it.
+    `tls_name` is who the certificate must be for (empty: the host of the instance), `tls_ca` a file of trusted
+    certificates (PEM; empty: those of the system). One that ends within `tls_warn` seconds is warned of.
     """
 
     enabled: bool = True
+    kind: str = ""
     path: str = ""
+    port: int = 0
+    method: str = "GET"
+    host: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     interval: float = 15.0
     fast_interval: float = 1.0
     timeout: float = 5.0
@@ -96,6 +113,25 @@ class CheckSpec:
     rise: int = 2
     expected_status: tuple[tuple[int, int], ...] = ((200, 200), (204, 204))
     expected_body: str = ""
+    id_header: str = "Wmesh-Instance"
+    message: str = ""
+    tls: bool = False
+    tls_verify: bool = True
+    tls_name: str = ""
+    tls_ca: str = ""
+    tls_warn: float = 14 * 86400.0
+
+    @property
+    def probe(self) -> str:
+        """Which probe asks: "http", "tcp" or "websocket"."""
+        if self.kind:
+            return "http" if self.kind == "https" else self.kind
+        return "http" if self.path else "tcp"
+
+    @property
+    def secure(self) -> bool:
+        """Whether it asks over TLS."""
+        return self.tls or self.kind == "https"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +231,14 @@ class ServiceSpec:
 class MeshSpec:
     """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children.
 
-    `dns_servers` are IP addresses; none: those of the machine. `dns_hold` is for how long (seconds) instances are kept
-    that the DNS denies.
+    `health_check_batch` bounds the checks that run at once, of all services together. `dns_servers` are IP addresses;
+    none: those of the machine. `dns_hold` is for how long (seconds) instances are kept that the DNS denies.
     """
 
     name: str = "wmesh"
     log_level: str = "info"
     state_dir: str = "var/wmesh"
+    health_check_batch: int = 256
     dns_servers: tuple[Address, ...] = ()
     dns_hold: float = 300.0
 

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from wmesh.errors import LaunchError
 from wmesh.interfaces import Launched
-from wmesh.model import Address, CheckResult, CheckSpec, LoadSample, ServiceSpec
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
 
 __all__ = ["FakeLaunched", "FakeLauncher", "ScriptedProbe"]
 
@@ -80,12 +80,13 @@ class FakeLauncher:
         self._failures: dict[str, list[str]] = {}
         self._held: list[tuple[Deferred[Launched], FakeLaunched]] = []
 
-    def launch(self, spec: ServiceSpec, id: str, address: Address, exited: Callable[[str], None]) -> Deferred[Launched]:
-        self.history.append(id)
-        if failures := self._failures.get(id):
+    def launch(self, spec: ServiceSpec, record: InstanceRecord, exited: Callable[[str], None]) -> Deferred[Launched]:
+        name = record.id
+        self.history.append(name)
+        if failures := self._failures.get(name):
             return fail(LaunchError(failures.pop(0)))
-        launched = self.running[id] = FakeLaunched(self, id, address, next(self._pids))
-        self._exits[id] = exited
+        launched = self.running[name] = FakeLaunched(self, name, record.address, next(self._pids))
+        self._exits[name] = exited
         if not self.hold_launches:
             return succeed(launched)
         held: Deferred[Launched] = Deferred()
@@ -119,7 +120,8 @@ class ScriptedProbe:
         self.under_way: dict[Address, list[Deferred[CheckResult]]] = {}
         self._answers: dict[Address | None, CheckResult | None] = {None: CheckResult(True, "well", 0.0)}
 
-    def __call__(self, address: Address, spec: CheckSpec) -> Deferred[CheckResult]:
+    def __call__(self, record: InstanceRecord, spec: CheckSpec) -> Deferred[CheckResult]:
+        address = record.address
         self.calls.append(address)
         result = self._answers.get(address, self._answers[None])
         if result is not None:
@@ -128,9 +130,14 @@ class ScriptedProbe:
         self.under_way.setdefault(address, []).append(waiting)
         return waiting
 
-    def says(self, ok: bool, reason: str = "as scripted", address: Address | None = None) -> None:
-        """From now on checks of this address (None: of every one not named otherwise) end so, at once."""
-        self._answers[address] = CheckResult(ok, reason, 0.0)
+    def says(
+        self, ok: bool, reason: str = "as scripted", address: Address | None = None, *, proof: bool = False
+    ) -> None:
+        """From now on checks of this address (None: of every one not named otherwise) end so, at once.
+
+        With `proof`, as they do where somebody else answers.
+        """
+        self._answers[address] = CheckResult(ok, reason, 0.0, proof)
 
     def hangs(self, address: Address | None = None) -> None:
         """From now on checks of this address (None: of every one not named otherwise) end when `answer` is called."""

@@ -30,10 +30,15 @@ STOP_SECONDS = 0.8
 
 
 class Program:
-    """One service: its API, and what it does besides answering. `root` is what the port serves, by default the API."""
+    """One service: its API, and what it does besides answering. `root` is what the port serves, by default the API.
+
+    `identity` is what the mesh calls this process (empty if it was started by hand): `/health` echoes it, so that
+    another program that takes over this port one day is not mistaken for this one.
+    """
 
     def __init__(self, service: str) -> None:
         self.api = Api(service)
+        self.identity = ""
         self.root: IResource = self.api
         self._vitals = Vitals()
         self.api.route("GET", "/health", self.health)
@@ -47,7 +52,8 @@ class Program:
 
     def health(self, call: Call) -> Reply:
         status = {"status": "healthy", "service": self.api.service, "instance": self.api.instance}
-        return Reply({**status, **self._vitals.document()})
+        headers = {"Wmesh-Instance": self.identity} if self.identity else {}
+        return Reply({**status, **self._vitals.document()}, headers=headers)
 
 
 def url(text: str) -> str:
@@ -91,6 +97,7 @@ def run(parser: ArgumentParser, build: Callable[[Namespace, Any], Program]) -> N
     except CannotListenError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     address = f"{options.host}:{port.getHost().port}"
+    program.identity = "/".join(filter(None, map(os.environ.get, ("WMESH_INSTANCE_ID", "WMESH_INCARNATION"))))
     program.api.instance = os.environ.get("WMESH_INSTANCE_ID") or f"{parser.prog}@{address}"
 
     def started() -> None:

@@ -26,6 +26,21 @@ server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.Sim
 """
 
 
+ECHO = """
+import os, sys
+from http.server import *
+e = os.environ
+identity = sys.argv[1] + "/" + e["WMESH_INCARNATION"]
+print(e["WMESH_SERVICE"], e["WMESH_INSTANCE_ID"] + "/" + e["WMESH_INCARNATION"], e["WMESH_PORT"], flush=True)
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.send_header("Wmesh-Instance", identity)
+        self.end_headers()
+HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
+"""
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -83,6 +98,19 @@ class RunningTests(CompanionCase):
         await until(lambda: child.errors.count(b"404") > 2, "some checks")
         self.assertEqual(await self.server.ask("HLEN", RECORDS), 0)
         self.assertIsNone(child.ended)
+
+    async def test_it_is_told_who_it_is(self) -> None:
+        """Its environment names the instance and the life that are registered; echoed wrongly, it is not registered."""
+        server = ECHO.format(port=self.port)
+        child = self.register(sys.executable, "-c", server, "one", options=("--health", "/", "--id", "one"))
+        await self.server.until(1, "HLEN", RECORDS)
+        record = json.loads(await self.server.ask("HGET", RECORDS, "pricing/one"))
+        self.assertIn(f"pricing one/{record['incarnation']} {self.port}", child.output.decode())
+        child.signal(signal.SIGTERM)
+        await until(lambda: child.ended is not None)
+        stranger = self.register(sys.executable, "-c", server, "two", options=("--health", "/", "--id", "one"))
+        await until(lambda: b"answers as two/" in stranger.errors, "the complaint")
+        self.assertEqual(await self.server.ask("HLEN", RECORDS), 0)
 
     async def test_it_crashes(self) -> None:
         """Out of the registry at once, not at the end of a lease."""

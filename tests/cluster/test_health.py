@@ -46,6 +46,15 @@ class ActiveHealthTests(SynchronousTestCase):
         sick = self.health(Health.UNHEALTHY)
         self.assertEqual(self.flips(sick, "+-+-++"), [False] * 5 + [True])
 
+    def test_proof(self) -> None:
+        """One failure that is proof takes anybody out; back in is the usual way."""
+        for state, flipped in ((Health.UNKNOWN, True), (Health.HEALTHY, True), (Health.UNHEALTHY, False)):
+            health = self.health(state)
+            self.assertIs(health.observe(False, "answers as b", 1.0, proof=True), flipped, state)
+            self.assertIs(health.state, Health.UNHEALTHY)
+            self.assertEqual((health.reason, health.streak), ("answers as b", 0))
+            self.assertEqual(self.flips(health, "++"), [False, True])
+
     def test_reason_and_moment_belong_to_the_flip(self) -> None:
         """What an operator reads is the result that flipped it, and since when."""
         health = self.health(Health.HEALTHY)

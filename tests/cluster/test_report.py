@@ -74,6 +74,7 @@ class InstanceReportTests(SynchronousTestCase):
         member.latency.observe(0.0123456, 110.0)
         member.load = LoadSample(12.345, 64_000_000)
         member.picks, member.failures, member.in_flight = 10, 2, 1
+        member.checked, member.warning = 0.0021, "the certificate ends on 2030-01-01"
         self.assertEqual(
             instance_report(member, 110.0),
             {
@@ -89,6 +90,8 @@ class InstanceReportTests(SynchronousTestCase):
                 "available": True,
                 "reasons": [],
                 "suspect": None,
+                "check_ms": 2.1,
+                "warning": "the certificate ends on 2030-01-01",
                 "in_flight": 1,
                 "picks": 10,
                 "failures": 2,
@@ -101,7 +104,7 @@ class InstanceReportTests(SynchronousTestCase):
     def test_what_is_not_known_is_null(self) -> None:
         """No measurement is not a measurement of zero."""
         report = instance_report(starting(), 0.0)
-        self.assertIsNone(report["latency_ms"])
+        self.assertEqual((report["latency_ms"], report["check_ms"], report["warning"]), (None, None, None))
         self.assertEqual(report["load"], {"cpu_percent": None, "memory_bytes": None})
         self.assertEqual((report["available"], report["reasons"]), (False, ["health is unknown: not checked yet"]))
 
@@ -177,6 +180,7 @@ class ServiceReportTests(SynchronousTestCase):
                 "available": False,
                 "reasons": ["health is unhealthy: status 503"],
                 "suspect": None,
+                "warning": None,
             },
         )
 

@@ -144,11 +144,6 @@ class BoundTests(RuleTests):
         self.assertEqual(self.only("[registry]\nheartbeat = 15s\n").option, "heartbeat")
         self.assertEqual(self.only("[registry]\nlease = 5s\n").option, "lease")
 
-    def test_expectations_without_an_answer(self) -> None:
-        """Expecting a status of a check that only opens a connection would be ignored, so it is refused."""
-        self.assertIn("health_endpoint", self.only(service("health_check_expected_status = 200")).hint)
-        self.assertEqual(problems(service("health_endpoint = /", "health_check_expected_body = ok")), ())
-
 
 class NoteTests(SynchronousTestCase):
     def test_options_without_effect(self) -> None:

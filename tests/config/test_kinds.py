@@ -62,6 +62,41 @@ class SimpleTests(SynchronousTestCase):
         for text in ("(", "[", "*", "a{2,1}", "(?P<x>a)(?P<x>b)", "(" * 5000 + ")" * 5000):
             refusal(kinds.expression(), text)
 
+    def test_header_names(self) -> None:
+        """One name, without its colon."""
+        self.assertEqual(kinds.field_name().read("X-Instance"), "X-Instance")
+        for text in ("X Instance", "X-Instance:", "ä", "a" * 101):
+            self.assertIn("without a colon", refusal(kinds.field_name(), text))
+
+    def test_headers(self) -> None:
+        """One a line, values with colons and commas in them. No message repeats a value: it may be a secret."""
+        read = kinds.fields().read
+        self.assertEqual(
+            read("Authorization: Bearer x:y, z\n\n  X-A :1"), (("Authorization", "Bearer x:y, z"), ("X-A", "1"))
+        )
+        self.assertEqual(kinds.fields().show((("A", "1"), ("B", "2"))), "A: 1\nB: 2")
+        for text, words in (
+            ("Bearer s3cret", "Name: value"),
+            ("X-A:", "value of X-A"),
+            ("X-A: s3cret\x01", "value of X-A"),
+            ("X-A: s3cret é", "value of X-A"),
+            ("X-A: s3cret\nx-a: s3cret", "x-a stands here twice"),
+            ("Host: s3cret", "health_check_host"),
+            ("Content-Length: 5", "writes Content-Length itself"),
+            ("Sec-WebSocket-Key: s3cret", "writes Sec-WebSocket-Key itself"),
+        ):
+            said = refusal(kinds.fields(), text)
+            self.assertIn(words, said)
+            self.assertNotIn("s3cret", said)
+        self.assertEqual(read("Sec-WebSocket-Protocol: chat"), (("Sec-WebSocket-Protocol", "chat"),))
+
+    def test_texts_and_files(self) -> None:
+        """A line of any kind, up to its bound; a name of a file, without quotes."""
+        self.assertEqual(kinds.text(5).read('"é" '), '"é" ')
+        self.assertIn("7 bytes", refusal(kinds.text(5), "éé ab"))
+        self.assertEqual(kinds.file().read("/etc/ca.pem"), "/etc/ca.pem")
+        self.assertIn("without quotes", refusal(kinds.file(), '"ca.pem"'))
+
     def test_statuses(self) -> None:
         """Single statuses, ranges, and a class."""
         found = kinds.statuses().read("200, 204\n300-399, 4xx")

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.texts import good
 from wmesh.balance import STRATEGIES
-from wmesh.config.schema import SECTIONS, Option, SectionKind, kind_of
+from wmesh.config.option import Option
+from wmesh.config.schema import SECTIONS, SectionKind, kind_of
 from wmesh.model import CheckSpec, ScalingSpec
 
 

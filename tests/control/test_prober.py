@@ -7,13 +7,14 @@ from random import Random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from wmesh.balance.round_robin import RoundRobin
 from wmesh.cluster.directory import Directory
 from wmesh.control.prober import Prober
 from wmesh.events import AdminStateChanged, Event, HealthChanged, InstanceAdded, InstanceRemoved
-from wmesh.model import Address, AdminState, CheckSpec, Health, InstanceRecord, ServiceSpec
+from wmesh.model import Address, AdminState, CheckResult, CheckSpec, Health, InstanceRecord, ServiceSpec
 from wmesh.testing import ScriptedProbe
 
 CHECK = CheckSpec(path="/health", interval=15.0, fast_interval=1.0, fall=3, rise=2)
@@ -109,6 +110,15 @@ class FirstChecksTests(ProberCase):
         self.pass_time(1.3)
         self.assertIs(self.health(), Health.HEALTHY)
 
+    def test_a_stranger_is_not_starting(self) -> None:
+        """Proof that somebody else answers is not forgiven, and not waited for a second time."""
+        self.probe.says(False, "answers as b-1, expected a-1", proof=True)
+        self.prober.start()
+        self.add(record())
+        self.clock.advance(0)
+        self.assertEqual((len(self.probe.calls), self.health()), (1, Health.UNHEALTHY))
+        self.assertEqual(self.directory.member("a", "a-1").health.reason, "answers as b-1, expected a-1")
+
     def test_late_starters_are_sick(self) -> None:
         """After start_timeout failures count, and three of them decide."""
         self.probe.says(False, "refused")
@@ -170,6 +180,34 @@ class CadenceTests(ProberCase):
             self.pass_time(1)
             self.assertLess(len(self.probe.calls) - before, 3 * 1000 / 15)
 
+    def test_it_sleeps_until_somebody_is_due(self) -> None:
+        """The LoopingCall's interval is the time until the next check: no wake-up finds nothing to do."""
+        sweeps = []
+        original = self.prober._sweep
+        self.patch(self.prober, "_sweep", lambda: (sweeps.append(self.clock.seconds()), original()))
+        self.prober.start()
+        self.pass_time(3000, step=1.0)
+        self.assertEqual(sweeps, [])
+        self.add(record())
+        self.pass_time(600)
+        self.assertGreater(len(self.probe.calls), 30)
+        self.assertLessEqual(len(sweeps), len(self.probe.calls) + 1)
+
+    def test_many_are_begun_together(self) -> None:
+        """With a check due every millisecond, it still wakes up no more than twenty times a second."""
+        self.prober.start()
+        self.add(*(record(f"a-{number}", number) for number in range(1, 10_001)))
+        while len(self.probe.calls) < 10_000:
+            self.clock.advance(0)
+        self.pass_time(20)
+        sweeps = []
+        original = self.prober._sweep
+        self.patch(self.prober._sweeps, "f", lambda: (sweeps.append(1), original()))
+        before = len(self.probe.calls)
+        self.pass_time(3, step=0.001)
+        self.assertGreater(len(self.probe.calls) - before, 1500)
+        self.assertLessEqual(len(sweeps), 61)
+
     def test_a_sweep_costs_what_there_is_to_do(self) -> None:
         """With nothing due, a sweep looks at one entry, however many members there are."""
         self.prober.start()
@@ -199,6 +237,64 @@ class BoundsTests(ProberCase):
         self.probe.answer(self.probe.calls[0], True)
         self.clock.advance(0)
         self.assertEqual(len(self.probe.calls), 3)
+
+    def test_who_hangs_keeps_nobody_waiting(self) -> None:
+        """Of those whose last check failed no more than half of the room is filled, in turns, and none is forgotten."""
+        self.scene(ServiceSpec("a", check=CHECK, start_timeout=30.0), concurrency=4)
+        sick = [record(f"sick-{number}", number, origin="static") for number in range(1, 11)]
+        for one in sick:
+            self.probe.says(False, "refused", one.address)
+        self.prober.start()
+        self.add(*sick)
+        self.pass_time(5)
+        for one in sick:
+            self.probe.hangs(one.address)
+        self.pass_time(20)
+        self.assertEqual(len(self.prober._running), 2)
+        self.add(record("well", 99))
+        self.clock.advance(0)
+        self.assertIs(self.health("well"), Health.HEALTHY)
+        before = len(self.probe.calls)
+        # MAINT on the way must not break the chain of those that wait.
+        self.directory.apply(AdminStateChanged("a", "sick-9", AdminState.MAINT))
+        for _ in range(30):
+            waiting = next(address for address, checks in self.probe.under_way.items() if checks)
+            self.probe.answer(waiting, False)
+            self.pass_time(0.2)
+        asked = {address.port for address in self.probe.calls[before:]}
+        self.assertEqual(asked - {99}, set(range(1, 11)) - {9} | (asked & {9}))
+        self.assertEqual(len(self.prober._running), 2)
+
+    def test_many_that_never_answered(self) -> None:
+        """Not even the first checks of a thousand that hang keep one waiting that is known to be well."""
+        self.scene(concurrency=4)
+        self.prober.start()
+        self.add(record("well", 99))
+        self.pass_time(1)
+        self.probe.hangs()
+        self.probe.says(True, "", Address("10.0.0.1", 99))
+        self.add(*(record(f"new-{number}", number) for number in range(1, 1001)))
+        before = len(self.probe.calls)
+        self.pass_time(60)
+        asked = [address.port for address in self.probe.calls[before:]]
+        self.assertEqual(len([port for port in asked if port != 99]), 3)
+        self.assertGreaterEqual(asked.count(99), 3)
+
+    def test_a_new_one_among_many_that_fail(self) -> None:
+        """Whoever is new does not stand in the line of those that failed before."""
+        self.scene(ServiceSpec("a", check=CHECK, start_timeout=30.0), concurrency=8)
+        sick = [record(f"sick-{number}", number, origin="static") for number in range(1, 101)]
+        self.probe.says(False, "refused")
+        self.prober.start()
+        self.add(*sick)
+        self.pass_time(5)
+        self.probe.hangs()
+        self.pass_time(20)
+        self.assertEqual(len(self.prober._running), 4)
+        self.probe.says(True, "", Address("10.0.0.1", 999))
+        self.add(record("new", 999))
+        self.clock.advance(0)
+        self.assertIs(self.health("new"), Health.HEALTHY)
 
     def test_one_check_per_member(self) -> None:
         """A check that takes longer than the interval is not overtaken by the next."""
@@ -270,6 +366,26 @@ class NotCheckedTests(ProberCase):
         self.prober.start()
         self.clock.advance(0)
         self.assertEqual(len(self.probe.calls), 3)
+
+
+class WarningTests(ProberCase):
+    def test_told_once(self) -> None:
+        """However many instances warn of the same however often, the log says it once; the member keeps it."""
+        self.probe._answers[None] = CheckResult(True, "status 200", 0.5, warning="the certificate ends on 2030-01-01")
+        with capturedLogs() as events:
+            self.prober.start()
+            self.add(record("a-1", 1), record("a-2", 2))
+            self.pass_time(60)
+            self.assertEqual(self.directory.member("a", "a-2").warning, "the certificate ends on 2030-01-01")
+            self.assertEqual(self.directory.member("a", "a-2").checked, 0.5)
+            self.probe.says(False, "refused")
+            self.pass_time(20)
+            self.assertEqual(self.directory.member("a", "a-2").warning, "the certificate ends on 2030-01-01")
+            self.probe.says(True)
+            self.pass_time(20)
+        self.assertEqual(self.directory.member("a", "a-2").warning, "")
+        lines = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(lines, ["a: the certificate ends on 2030-01-01"])
 
 
 class TroubleTests(ProberCase):

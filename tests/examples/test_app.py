@@ -46,11 +46,13 @@ class Running(ProcessProtocol):
 
 class ServiceTests(TestCase):
     async def check(self, file):
-        service = Running(file, WMESH_INSTANCE_ID="one")
+        service = Running(file, WMESH_INSTANCE_ID="one", WMESH_INCARNATION="life")
         line = await service.listening
         self.assertIn(f"{SERVICES[file]} listens on 127.0.0.1:", line)
         address = line.split()[3]
-        health = await (await treq.get(f"http://{address}/health", persistent=False)).json()
+        answer = await treq.get(f"http://{address}/health", persistent=False)
+        self.assertEqual(answer.headers.getRawHeaders("Wmesh-Instance"), ["one/life"])
+        health = await answer.json()
         self.assertEqual((health["status"], health["service"], health["instance"]), ("healthy", SERVICES[file], "one"))
         began = reactor.seconds()
         service.transport.signalProcess("TERM")

@@ -1,9 +1,10 @@
 """Runs one command and answers for it in the registry: what `wmesh register` does once it knows what to do.
 
-Strategy: the command is everything, the companion is nothing. It inherits our standard streams and our environment, and
-its exit status becomes ours; it runs whether the registry answers or not. Beside it two things happen: its health is
-checked until it passes for the first time, then it is registered (patiently) by `wmesh.api.register`, with what its
-whole process tree uses as load. That it goes on being healthy is the gateways' business.
+Strategy: the command is everything, the companion is nothing. It inherits our standard streams and our environment (to
+which its identity in the mesh is added), and its exit status becomes ours; it runs whether the registry answers or not.
+Beside it two things happen: its health is checked until it passes for the first time, then it is registered (patiently)
+by `wmesh.api.register`, with what its whole process tree uses as load. That it goes on being healthy is the gateways'
+business.
 
 Signals: SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGQUIT and SIGINT reach the command at once (the last three its whole
 group, as from a terminal, whose foreground it has left: see `wmesh.control.guard`). SIGTERM says that it is to end: it
@@ -14,6 +15,7 @@ second SIGTERM is passed on at once. If we are killed, the kernel sends the comm
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -30,12 +32,13 @@ from twisted.python.failure import Failure
 from wmesh import api
 from wmesh.console import console_observer
 from wmesh.control.guard import guarded
+from wmesh.control.launchers.identity import environment_of
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.probes import HttpProbe, TcpProbe
+from wmesh.control.probes import TcpProbe, probes
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.registrar import own_host
 from wmesh.errors import MeshError
-from wmesh.model import Address, CheckSpec, InstanceRecord
+from wmesh.model import Address, CheckSpec, InstanceRecord, ServiceSpec
 
 CHECK_PAUSE = 0.2
 CHECK_TIMEOUT = 3.0
@@ -49,7 +52,7 @@ log = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and as what to register it. `health` is a path, or empty: then it is enough that it listens."""
+    """What to run, and as what to register it. `check` is what it has to pass for that."""
 
     command: tuple[str, ...]
     registry_url: str = field(repr=False)
@@ -64,7 +67,7 @@ class Plan:
     namespace: str = "wmesh"
     lease: float = 15.0
     heartbeat: float = 5.0
-    health: str = ""
+    check: CheckSpec = field(default_factory=CheckSpec)
     quiet: bool = False
 
 
@@ -120,21 +123,21 @@ class Companion:
         target = api.registry_target(plan.registry_url)
         host = plan.host if plan.host is not None else await own_host(target, self._reactor)
         address = Address(host, plan.port)
-        encode_record(
-            InstanceRecord(
-                plan.service,
-                plan.id if plan.id is not None else str(address),
-                address,
-                plan.version,
-                plan.weight,
-                plan.tags,
-                tuple(plan.metadata.items()),
-            )
+        record = InstanceRecord(
+            plan.service,
+            plan.id if plan.id is not None else str(address),
+            address,
+            plan.version,
+            plan.weight,
+            plan.tags,
+            tuple(plan.metadata.items()),
+            secrets.token_hex(16),
         )
-        if (await TcpProbe(self._reactor)(address, CheckSpec(timeout=CHECK_TIMEOUT))).ok:
+        encode_record(record)
+        if (await TcpProbe(self._reactor)(record, CheckSpec(timeout=CHECK_TIMEOUT))).ok:
             raise MeshError(f"somebody listens at {address} already, so the command is not started")
-        self._start()
-        self._joining = Deferred.fromCoroutine(self._join(address))
+        self._start(record)
+        self._joining = Deferred.fromCoroutine(self._join(record))
         self._joining.addErrback(self._not_joined)
         code = await self._command.ended
         if self._registration is None and not self._leaving:
@@ -153,26 +156,31 @@ class Companion:
         else:
             self._command.send(number, group=number in _TO_GROUP)
 
-    def _start(self) -> None:
+    def _start(self, record: InstanceRecord) -> None:
         argv = guarded(list(self._plan.command))
         try:
-            self._reactor.spawnProcess(self._command, argv[0], argv, env=dict(os.environ), childFDs={0: 0, 1: 1, 2: 2})
+            files = {0: 0, 1: 1, 2: 2}
+            self._reactor.spawnProcess(self._command, argv[0], argv, env=environment_of(record), childFDs=files)
         except OSError as error:
             raise MeshError(f"{self._plan.command[0]} cannot be started: {error.strerror}") from error
 
-    async def _join(self, address: Address) -> None:
+    async def _join(self, record: InstanceRecord) -> None:
         plan = self._plan
-        check = CheckSpec(path=plan.health, timeout=CHECK_TIMEOUT)
-        probe = HttpProbe(self._reactor) if plan.health else TcpProbe(self._reactor)
-        while not (await probe(address, check)).ok:
+        probe = probes(self._reactor)(ServiceSpec(plan.service, check=plan.check))
+        told = ""
+        while not (result := await probe(record, plan.check)).ok:
+            if result.proof and result.reason != told:
+                told = result.reason
+                log.error("not registered: whoever listens at {place} {why}", place=record.address, why=told)
             await deferLater(self._reactor, CHECK_PAUSE)
         self._registration = await api.register(
             self._reactor,
             plan.registry_url,
             plan.service,
             plan.port,
-            host=address.host,
-            id=plan.id,
+            host=record.address.host,
+            id=record.id,
+            incarnation=record.incarnation,
             version=plan.version,
             weight=plan.weight,
             tags=plan.tags,
@@ -183,7 +191,6 @@ class Companion:
             load=UsageMeter(self._command.pid).sample,
             patient=True,
         )
-        record = self._registration.record
         log.info("{service}/{id} is registered", service=record.service, id=record.id)
 
     def _not_joined(self, failure: Failure) -> None:

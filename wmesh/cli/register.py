@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmesh.config import load, parse
 from wmesh.errors import ConfigError, MeshError
-from wmesh.model import MeshConfig, ServiceSpec
+from wmesh.model import CheckSpec, MeshConfig, ServiceSpec
 
 if TYPE_CHECKING:
     from wmesh.cli.companion import Plan
@@ -93,9 +93,11 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
     if port is None:
         raise MeshError("at which port does the program listen? Give --port")
     declared = arguments.config is not None
-    health = arguments.health if arguments.health is not None else spec.check.path
-    if health and not health.startswith("/"):
-        raise MeshError(f"--health {health}: a path begins with /, as in --health /health")
+    check = spec.check
+    if arguments.health is not None:
+        check = CheckSpec(path=arguments.health)
+        if check.path and not check.path.startswith("/"):
+            raise MeshError(f"--health {check.path}: a path begins with /, as in --health /health")
     return Plan(
         command=tuple(arguments.command),
         registry_url=url,
@@ -110,7 +112,7 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
         namespace=arguments.namespace or config.registry.namespace,
         lease=config.registry.lease,
         heartbeat=config.registry.heartbeat,
-        health=health,
+        check=check,
         quiet=arguments.quiet,
     )
 

@@ -90,8 +90,12 @@ class Directory:
             cluster.checks_passed += 1
         else:
             cluster.checks_failed += 1
+        member.checked = result.elapsed
+        if result.ok or result.warning:
+            # A check that fails early learns nothing of what the last one warned of.
+            member.warning = result.warning
         old = member.health.state
-        if member.health.observe(result.ok, result.reason, self._clock()):
+        if member.health.observe(result.ok, result.reason, self._clock(), result.proof):
             cluster.stale = True
             self._tell(HealthChanged(record.service, record.id, old, member.health.state, result.reason))
 

@@ -8,7 +8,8 @@ UNKNOWN ─────────► HEALTHY ───────────
    └──────────────────────────────────────────────────────────►
 ```
 The first good result is believed at once, so that a new instance serves as soon as it can; after that, one lucky or
-unlucky probe changes nothing (HAProxy's rise and fall). Any opposite result starts the count again.
+unlucky probe changes nothing (HAProxy's rise and fall). Any opposite result starts the count again. A failure that is
+proof (somebody else answers at its address) needs no repetition: one takes it out.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class ActiveHealth:
         self.since = now
         self.streak = 0
 
-    def observe(self, ok: bool, reason: str, now: float) -> bool:
+    def observe(self, ok: bool, reason: str, now: float, proof: bool = False) -> bool:
         """Take one result; True when the state flipped. `reason` is kept while it explains the state."""
         if ok == (self.state is Health.HEALTHY) and self.state is not Health.UNKNOWN:
             self.streak = 0
             self.reason = reason
             return False
         self.streak += 1
-        if self.streak < self.needed(ok):
+        if self.streak < self.needed(ok) and not proof:
             if self.state is Health.UNKNOWN:
                 self.reason = reason
             return False

@@ -18,11 +18,13 @@ class Member:
     `in_flight` counts tickets out now; `limit` bounds it (0: no bound). `pool` belongs to the data plane, which keeps
     its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
     `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
-    suspect whose checks pass takes requests as ever: suspicion is no verdict.
+    suspect whose checks pass takes requests as ever: suspicion is no verdict. `checked` is how many seconds its last
+    check took (None: there was none), `warning` what that found that an operator should see to.
     """
 
     __slots__ = (
         "admin",
+        "checked",
         "failures",
         "health",
         "in_flight",
@@ -35,6 +37,7 @@ class Member:
         "since",
         "suspect",
         "suspect_since",
+        "warning",
         "weight",
     )
 
@@ -52,6 +55,8 @@ class Member:
         self.since = now
         self.suspect = ""
         self.suspect_since = now
+        self.checked: float | None = None
+        self.warning = ""
         self.pool: object | None = None
 
     def eligible(self) -> bool:

@@ -90,6 +90,7 @@ def service_health(cluster: Cluster, now: float) -> dict[str, Any]:
                 "available": member.available(now),
                 "reasons": list(member.reasons(now)),
                 "suspect": _suspicion(member, now),
+                "warning": member.warning or None,
             }
             for member in members
         ],
@@ -101,6 +102,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
 
     `since_seconds` is how long its health has been what it is, `age_seconds` how long this process has known it.
     `suspect` is null, or why and for how long the registry has not vouched for it; it serves while its checks pass.
+    `check_ms` is how long its last check took, `warning` what that found that an operator should see to; or null.
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
     """
     record = member.record
@@ -118,6 +120,8 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
         "available": member.available(now),
         "reasons": list(member.reasons(now)),
         "suspect": _suspicion(member, now),
+        "check_ms": None if member.checked is None else round(member.checked * 1000.0, 3),
+        "warning": member.warning or None,
         "in_flight": member.in_flight,
         "picks": member.picks,
         "failures": member.failures,

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wmesh.config.draft import Draft
+from wmesh.config.health_rules import check_health
 from wmesh.config.places import bound_port
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.units import show_duration
@@ -25,7 +26,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
     for spec in config.services:
         _sources(draft, config, spec)
         _bounds(draft, spec)
-        _expectations(draft, spec)
+        check_health(draft, section_of(spec), spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)
@@ -72,17 +73,6 @@ def _bounds(draft: Draft, spec: ServiceSpec) -> None:
     if fast > slow and draft.sound(section, "health_check_fast_interval", "health_check_interval"):
         message = f"{show_duration(fast)} is longer than health_check_interval, which is {show_duration(slow)}"
         draft.complain(section, "health_check_fast_interval", message, "make it shorter, or leave it out")
-
-
-def _expectations(draft: Draft, spec: ServiceSpec) -> None:
-    """An expectation on an answer that is never asked for would be ignored without a word."""
-    section = section_of(spec)
-    if spec.check.path or not draft.sound(section, "health_endpoint"):
-        return
-    for option in ("health_check_expected_status", "health_check_expected_body"):
-        if draft.given(section, option):
-            message = "without health_endpoint a check only opens a connection, and there is no answer to look at"
-            draft.complain(section, option, message, "add health_endpoint = /PATH")
 
 
 def _lease(draft: Draft, config: MeshConfig) -> None:

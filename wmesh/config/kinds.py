@@ -18,6 +18,10 @@ from typing import Any
 from wmesh.config import units
 from wmesh.config.wording import Invalid, common_hint, did_you_mean, listed, quoted
 
+FIELD_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"
+OURS = ("connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade")
+"""Header fields of a check that the gateway writes itself, because they say how the message is to be read."""
+
 PLACEHOLDERS = ("host", "id", "name", "port", "python")
 
 
@@ -173,6 +177,78 @@ def words(syntax: str, pattern: str, hint: str) -> Kind:
     """A list of such words."""
     one = word(syntax, pattern, hint)
     return Kind(syntax, lambda text: each(items(text), one.read), show_all, many=True, empty=())
+
+
+def field_name() -> Kind:
+    """The name of an HTTP header field (RFC 9110 section 5.1), or nothing."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(FIELD_NAME, text):
+            raise Invalid(f"{quoted(text)} is not the name of a header", "write a name without a colon")
+        return text
+
+    return Kind("HEADER", read, empty="")
+
+
+def _field(line: str) -> tuple[str, str]:
+    # A value may be a secret: no message repeats it.
+    name, colon, value = line.partition(":")
+    name, value = name.strip(), value.strip()
+    if not colon or not re.fullmatch(FIELD_NAME, name):
+        raise Invalid("this is not a header", "write Name: value, one a line")
+    if name.lower() == "host":
+        raise Invalid("Host is not written here", "write health_check_host = NAME")
+    if name.lower() in OURS or (name.lower().startswith("sec-websocket-") and not name.lower().endswith("-protocol")):
+        raise Invalid(f"the gateway writes {name} itself", "take it out")
+    if not value or not re.fullmatch(r"[!-~](?:[ -~]{0,4094}[!-~])?", value):
+        raise Invalid(f"the value of {name} is not good", "write printable ASCII, at most 4096 characters")
+    return name, value
+
+
+def fields() -> Kind:
+    """HTTP header fields, one a line."""
+
+    def read(text: str) -> tuple[tuple[str, str], ...]:
+        found: dict[str, tuple[str, str]] = {}
+        for row, line in enumerate(text.split("\n")):
+            if not line.strip():
+                continue
+            try:
+                name, value = _field(line)
+                if name.lower() in found:
+                    raise Invalid(f"{name} stands here twice", "keep one of the two")
+            except Invalid as error:
+                error.row = row
+                raise
+            found[name.lower()] = name, value
+        return tuple(found.values())
+
+    def show(pairs: tuple[tuple[str, str], ...]) -> str:
+        return "\n".join(f"{name}: {value}" for name, value in pairs)
+
+    return Kind("NAME: VALUE, one a line", read, show, many=True, empty=())
+
+
+def text(longest: int) -> Kind:
+    """Any one line."""
+
+    def read(text: str) -> str:
+        if len(text.encode()) > longest:
+            raise Invalid(f"the text has {len(text.encode())} bytes", f"use at most {longest}")
+        return text
+
+    return Kind("TEXT", read, empty="")
+
+
+def file() -> Kind:
+    """A file, relative to the working directory of the gateway."""
+
+    def read(text: str) -> str:
+        if hint := common_hint(text):
+            raise Invalid(f"{quoted(text)} is not the name of a file", hint)
+        return text
+
+    return Kind("FILE", read, empty="")
 
 
 def path() -> Kind:

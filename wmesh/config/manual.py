@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from wmesh.balance import STRATEGIES
 from wmesh.config.environment import REDIS_VARIABLES, VARIABLES
-from wmesh.config.schema import SECTIONS, Option, SectionKind
+from wmesh.config.option import Option
+from wmesh.config.schema import SECTIONS, SectionKind
 
 WIDTH = 118
 

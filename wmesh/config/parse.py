@@ -17,8 +17,9 @@ from typing import Any
 
 from wmesh.config import checks, environment
 from wmesh.config.draft import Draft, Origin
+from wmesh.config.option import Option
 from wmesh.config.reader import Entry, Section, read
-from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, Option, SectionKind, kind_of
+from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, kind_of
 from wmesh.config.wording import Invalid, did_you_mean, nearest, quoted
 from wmesh.errors import ConfigError, Problem
 from wmesh.model import (

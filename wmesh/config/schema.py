@@ -6,7 +6,7 @@ written once. To add an option, add the field to its record and a row here; pars
 `docs/configuration.rst` follow (run `python -m wmesh.config.manual > docs/configuration.rst`). Rules between several
 options do not belong here: see `wmesh.config.checks`.
 
-Longer than most files because it is the manual's text as well.
+Longer than most files because it is the manual's text as well. The options of health checks have a file of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from wmesh.balance import STRATEGIES
 from wmesh.config import kinds, places
-from wmesh.config.kinds import Kind
+from wmesh.config.health_options import HEALTH_CHECKS
+from wmesh.config.option import HOUR, Option
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
@@ -26,30 +27,7 @@ PROTOCOLS = ("http", "websocket")
 RESERVED = "wmesh-admin"
 SERVICE_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
-HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option. `field` is the path of the record's field it fills ("check.interval"); empty: the option's name.
-
-    `default` is what the manual prints where the field's default is not the whole truth. `inert` says what this version
-    does not do although the option is accepted; it becomes a note of the configuration and of the manual.
-    """
-
-    name: str
-    kind: Kind
-    text: str
-    example: str
-    field: str = ""
-    default: str = ""
-    notes: tuple[str, ...] = ()
-    inert: str = ""
-
-    @property
-    def path(self) -> str:
-        return self.field or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +80,16 @@ MESH = _section(
         notes=(
             "A relative path starts at the working directory of the gateway.",
             "Two gateways must not share one directory. Keep the path short: a Unix socket's path ends at 108 bytes.",
+        ),
+    ),
+    Option(
+        "health_check_batch",
+        kinds.whole(1, 10_000, "checks"),
+        "How many health checks run at once, over all services. Each takes a file descriptor while it runs.",
+        "health_check_batch = 64",
+        notes=(
+            "At most half of them are for instances whose last check failed, and a quarter is left to those whose last"
+            " check passed: a thousand that hang do not keep the others waiting.",
         ),
     ),
     Option(
@@ -321,7 +309,8 @@ SERVICE = _section(
     Option(
         "health_endpoint",
         places.health_path,
-        "The path that health checks ask for. Unset: a check only opens a TCP connection.",
+        "The path that health checks ask for. Unset: a check only opens a TCP connection, unless health_check_type says"
+        " otherwise.",
         "health_endpoint = /health",
         field="check.path",
         default="none",
@@ -486,67 +475,7 @@ SERVICE = _section(
         "strip_prefix = no",
         notes=("With yes, ``/walmart-pricing/api/price/1`` reaches the instance as ``/api/price/1``.",),
     ),
-    Option(
-        "health_check_enabled",
-        kinds.switch(),
-        "Whether instances are checked. no: an instance is eligible as long as it is listed or holds a lease.",
-        "health_check_enabled = no",
-        field="check.enabled",
-    ),
-    Option(
-        "health_check_interval",
-        kinds.duration(0.05, HOUR),
-        "The time between two checks of an instance whose state is settled.",
-        "health_check_interval = 15s",
-        field="check.interval",
-    ),
-    Option(
-        "health_check_fast_interval",
-        kinds.duration(0.05, HOUR),
-        "The time between two checks of an instance that is new, or on its way to another state.",
-        "health_check_fast_interval = 500ms",
-        field="check.fast_interval",
-        default="1s, or health_check_interval where that is shorter",
-    ),
-    Option(
-        "health_check_timeout",
-        kinds.duration(0.01, HOUR),
-        "How long one check may take in all.",
-        "health_check_timeout = 5s",
-        field="check.timeout",
-    ),
-    Option(
-        "health_check_retries",
-        kinds.whole(1, 100, "checks"),
-        "How many checks must fail in a row until a healthy instance takes no more requests.",
-        "health_check_retries = 3",
-        field="check.fall",
-    ),
-    Option(
-        "health_check_rise",
-        kinds.whole(1, 100, "checks"),
-        "How many checks must succeed in a row until an unhealthy instance takes requests again.",
-        "health_check_rise = 2",
-        field="check.rise",
-        notes=("The very first good check of a new instance is enough.",),
-    ),
-    Option(
-        "health_check_expected_status",
-        kinds.statuses(),
-        "Which statuses of the answer count as healthy.",
-        "health_check_expected_status = 200, 204, 300-399",
-        field="check.expected_status",
-        notes=("Needs health_endpoint.",),
-    ),
-    Option(
-        "health_check_expected_body",
-        kinds.expression(),
-        "A regular expression that must be found in the first 64 KiB of the answer.",
-        'health_check_expected_body = "status": *"healthy"',
-        field="check.expected_body",
-        default="none: the body is not read",
-        notes=("Needs health_endpoint.",),
-    ),
+    *HEALTH_CHECKS,
     Option(
         "max_connections",
         kinds.whole(0, 1_000_000, "requests", zero="no bound"),

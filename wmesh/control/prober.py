@@ -1,9 +1,13 @@
 """Who is checked when: active health for every member of the Directory.
 
 Strategy: each member that is to be checked has a `_Watch` with its own next due time; a heap orders them, so a sweep
-costs as much as there is to do, not as there are members. A LoopingCall sweeps; what becomes due in between (a member
-that just appeared, a check that ended while others queued) does not wait for it. No more than `concurrency` checks run
-at once, one per member. Results go to `Directory.observe`, which alone judges them.
+costs as much as there is to do, not as there are members. A LoopingCall sweeps, and its interval is the time until the
+first in the heap is due: where nobody is, the gateway sleeps. What becomes due in between (a member that just appeared,
+a check that ended while others queued) does not wait for it. Results go to `Directory.observe`, which judges them.
+
+No more than `concurrency` checks run at once, one per member. When a rack burns, its checks last for the whole timeout
+each, and would keep everybody else waiting: so no more than half of these checks are for members whose last one failed,
+and a quarter is left to those whose last one passed. Who finds his part of the room full waits in a line of his own.
 
 How often: `interval` normally; `fast_interval` while the evidence is changing; and while an instance starts (it was
 never healthy and is younger than `start_timeout`) in pauses that grow from 0.1 s by a quarter, so that its readiness
@@ -12,6 +16,7 @@ falls anywhere in the interval: a fleet that appeared at once is checked evenly 
 
 An instance from the registry that does not answer yet while it starts is not sick: its failures are kept as the reason
 of its unknown health and are not counted. A static instance was there before us, so its failures count from the first.
+Nor is a failure forgiven that is proof: a stranger at its address is no sign of starting.
 
 A suspect (its source vouches for it no longer) is checked within `fast_interval`, and gets no forgiveness for starting:
 what is asked of it is whether it is there at all.
@@ -22,6 +27,7 @@ Not checked: members in MAINT, services whose checks are off, and what is part o
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
@@ -38,7 +44,10 @@ from wmesh.interfaces import Probe
 from wmesh.model import AdminState, CheckResult, Health, ServiceSpec
 
 SWEEP = 0.05
-"""Seconds between two looks at the heap: the precision of all pauses."""
+"""The fewest seconds between two sweeps of the LoopingCall: the precision of all pauses."""
+
+IDLE = 3600.0
+"""The interval of the LoopingCall while there is nothing that it could wait for."""
 
 JITTER = 0.15
 START_PAUSE = 0.1
@@ -46,11 +55,30 @@ START_GROWTH = 1.25
 
 Key = tuple[str, str]
 
+_PASSED, _NEW, _FAILED = range(3)
+
 
 class _Watch:
-    """One member under watch. `turn` tells its newest heap entry from the ones that it replaced."""
+    """One member under watch. `turn` tells its newest heap entry from the ones that it replaced.
 
-    __slots__ = ("checks", "member", "parked", "proven", "running", "since", "spec", "spread", "started", "turn")
+    `doubt`: did its last check pass, was there none, or did it fail; `running_as` is that of when the check began that
+    runs now.
+    """
+
+    __slots__ = (
+        "checks",
+        "doubt",
+        "member",
+        "parked",
+        "proven",
+        "running",
+        "running_as",
+        "since",
+        "spec",
+        "spread",
+        "started",
+        "turn",
+    )
 
     def __init__(self, member: Member, spec: ServiceSpec, now: float) -> None:
         self.member = member
@@ -63,6 +91,12 @@ class _Watch:
         self.checks = 0
         self.spread = False
         self.turn = 0
+        self.doubt = _NEW
+        self.running_as = _NEW
+
+
+_Entry = tuple[float, int, _Watch]
+"""When it is due, the turn that this belongs to, and who it is."""
 
 
 class Prober:
@@ -77,7 +111,7 @@ class Prober:
         clock: IReactorTime,
         random: Random,
         probe_for: Callable[[ServiceSpec], Probe],
-        concurrency: int = 64,
+        concurrency: int = 256,
     ) -> None:
         self._directory = directory
         self._clock = clock
@@ -86,9 +120,13 @@ class Prober:
         self._concurrency = concurrency
         self._probes: dict[str, Probe] = {}
         self._watches: dict[Key, _Watch] = {}
-        self._heap: list[tuple[float, int, _Watch]] = []
+        self._heap: list[_Entry] = []
         self._turns = 0
         self._running: set[_Watch] = set()
+        self._running_as = [0, 0, 0]
+        self._lines: tuple[deque[_Entry], ...] = (deque(), deque(), deque())
+        self._next = 0.0
+        self._warned: set[tuple[str, str]] = set()
         self._unheard: set[_Watch] = set()
         self._rounds: list[Deferred[None]] = []
         self._soon: IDelayedCall | None = None
@@ -105,7 +143,8 @@ class Prober:
             for member in cluster.members.values():
                 self._watch(member)
         self._unheard = set(self._watches.values())
-        self._sweeps.start(SWEEP, now=False)
+        self._sweeps.start(IDLE, now=False)
+        self._aim()
 
     def stop(self) -> None:
         """Stop at once; checks on their way are given up and change nothing."""
@@ -117,6 +156,8 @@ class Prober:
             self._soon.cancel()
             self._soon = None
         self._heap.clear()
+        for line in self._lines:
+            line.clear()
         for watch in list(self._watches.values()):
             self._forget(watch)
         self._watches.clear()
@@ -183,6 +224,20 @@ class Prober:
         heapq.heappush(self._heap, (due, watch.turn, watch))
         if due <= self._clock.seconds():
             self._sweep_soon()
+        elif due < self._next:
+            self._aim()
+
+    def _aim(self) -> None:
+        """Have the LoopingCall sweep when the first is due. Where there is no room, the end of a check sweeps."""
+        if self._sweeps is None:
+            return
+        now = self._clock.seconds()
+        waits = bool(self._heap) and len(self._running) < self._concurrency
+        pause = min(max(SWEEP, self._heap[0][0] - now), IDLE) if waits else IDLE
+        self._next = now + pause
+        # From inside a sweep, reset() does nothing, and the LoopingCall goes by these two.
+        self._sweeps.interval, self._sweeps.starttime = pause, now
+        self._sweeps.reset()
 
     def _sweep_soon(self) -> None:
         if self._soon is None:
@@ -196,9 +251,8 @@ class Prober:
         """Start what is due, as far as there is room. Its errors end here: LoopingCall stops for good at the first."""
         with self._surviving:
             now = self._clock.seconds()
-            heap = self._heap
-            while heap and heap[0][0] <= now and len(self._running) < self._concurrency:
-                _, turn, watch = heapq.heappop(heap)
+            while len(self._running) < self._concurrency and (entry := self._first_due(now)) is not None:
+                _, turn, watch = entry
                 if turn != watch.turn or watch.running is not None:
                     continue
                 if watch.member.admin is AdminState.MAINT:
@@ -206,12 +260,32 @@ class Prober:
                     self._heard_of(watch)
                 else:
                     self._check(watch, now)
+        self._aim()
+
+    def _first_due(self, now: float) -> _Entry | None:
+        """Whose turn it is. Who finds no room for his like is put into their line."""
+        _, new, failed = self._running_as
+        most = self._concurrency
+        doubtful = new + failed < most - most // 4
+        room = (True, doubtful, doubtful and failed < max(1, most // 2))
+        for line, free in zip(self._lines, room, strict=True):
+            if line and free:
+                return line.popleft()
+        while self._heap and self._heap[0][0] <= now:
+            entry = heapq.heappop(self._heap)
+            doubt = entry[2].doubt
+            if room[doubt]:
+                return entry
+            self._lines[doubt].append(entry)
+        return None
 
     # One check.
 
     def _check(self, watch: _Watch, now: float) -> None:
         watch.started = now
         watch.checks += 1
+        watch.running_as = watch.doubt
+        self._running_as[watch.running_as] += 1
         self._running.add(watch)
         running = Deferred.fromCoroutine(self._ask(watch))
         watch.running = running
@@ -222,16 +296,19 @@ class Prober:
         probe = self._probes.get(spec.name)
         if probe is None:
             probe = self._probes[spec.name] = self._probe_for(spec)
-        return await probe(watch.member.record.address, spec.check)
+        return await probe(watch.member.record, spec.check)
 
     def _ended(self, outcome: CheckResult | Failure, watch: _Watch) -> None:
+        full = len(self._running) == self._concurrency or any(self._lines)
         self._running.discard(watch)
         watch.running = None
+        self._running_as[watch.running_as] -= 1
         if isinstance(outcome, Failure):
             if not isinstance(outcome.value, CancelledError):
                 # A probe promises not to fail; but users write probes, too.
                 self._log.failure("The probe of {service} failed itself", outcome, service=watch.spec.name)
             outcome = CheckResult(False, "the check itself failed", 0.0)
+        watch.doubt = _PASSED if outcome.ok else _FAILED
         if watch.turn >= 0:
             with self._surviving:
                 self._take(watch, outcome)
@@ -240,16 +317,24 @@ class Prober:
         if watch.turn >= 0:
             now = self._clock.seconds()
             self._schedule(watch, max(now, watch.started + self._pause(watch, now)))
-        if self._heap and self._heap[0][0] <= self._clock.seconds() and self._sweeps is not None:
+        if full and self._sweeps is not None:
             self._sweep_soon()
 
     def _take(self, watch: _Watch, result: CheckResult) -> None:
         member = watch.member
-        if not result.ok and self._excused(watch):
+        if not result.ok and not result.proof and self._excused(watch):
             member.health.excuse(f"starting: {result.reason}")
         else:
             self._directory.observe(member, result)
         watch.proven = watch.proven or member.health.state is Health.HEALTHY
+        self._warn(watch.spec.name, result.warning)
+
+    def _warn(self, service: str, warning: str) -> None:
+        """Once for each text, however many instances say it however often."""
+        if warning and (service, warning) not in self._warned:
+            self._warned.add((service, warning))
+            # Not under the name "warning": Twisted's legacy observers take such events for Python's warnings.
+            self._log.warn("{service}: {what}", service=service, what=warning)
 
     def _pause(self, watch: _Watch, now: float) -> float:
         """Seconds from the beginning of this check to the next."""

@@ -190,11 +190,12 @@ class Slot:
         ending = self._ending = Deferred()
         try:
             self.address = Address(self.spec.host, self._means.allocate(self))
-            self.launched = await self._means.launcher.launch(self.spec, self.id, self.address, self._exited)
+            record = self._new_record(self.address)
+            self.launched = await self._means.launcher.launch(self.spec, record, self._exited)
         except LaunchError as error:
             return f"cannot be started: {error}"
         if not ending.called and not self._leaving:
-            self.record = self._new_record(self.address)
+            self.record = record
             self.state = State.RUNNING
             self._registration.put(self.record)
         reason = await ending

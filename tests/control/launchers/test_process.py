@@ -22,7 +22,7 @@ from wmesh.control.launchers.notes import Notes, note_for
 from wmesh.control.launchers.process import LaunchedProcess, ProcessLauncher, State, fill_in
 from wmesh.control.launchers.usage import read_stat
 from wmesh.errors import LaunchError
-from wmesh.model import Address, ServiceSpec
+from wmesh.model import Address, InstanceRecord, ServiceSpec
 
 ADDRESS = Address("127.0.0.1", 3007)
 WAIT = "import sys; print('ready'); sys.stdin.read()"
@@ -34,6 +34,10 @@ child = subprocess.Popen([sys.executable, "-S", "-c", {DEAF!r}], stdin=0)
 print(child.pid)
 sys.stdin.read()
 """
+
+
+def record(id: str) -> InstanceRecord:
+    return InstanceRecord("pricing", id, ADDRESS, incarnation="life-1")
 
 
 def alive(pid: int) -> bool:
@@ -61,7 +65,7 @@ class ProcessCase(TestCase):
 
     async def launch(self, program: str, *arguments: str, id: str = "pricing-1") -> LaunchedProcess:
         spec = ServiceSpec("pricing", command=("{python}", "-S", "-c", textwrap.dedent(program), *arguments))
-        child = await self.launcher.launch(spec, id, ADDRESS, self.note_exit)
+        child = await self.launcher.launch(spec, record(id), self.note_exit)
         self.addCleanup(child.stop, 0.0)
         return child
 
@@ -92,6 +96,7 @@ class LaunchTests(ProcessCase):
             "INHERITED": "yes",
             "WMESH_SERVICE": "pricing",
             "WMESH_INSTANCE_ID": "pricing-1",
+            "WMESH_INCARNATION": "life-1",
             "WMESH_HOST": "127.0.0.1",
             "WMESH_PORT": "3007",
             "PYTHONUNBUFFERED": "1",
@@ -113,10 +118,10 @@ class LaunchTests(ProcessCase):
     async def test_no_such_command(self) -> None:
         """That is known before anything is started."""
         spec = ServiceSpec("pricing", command=("no-such-program-anywhere",))
-        error = await self.assertFailure(self.launcher.launch(spec, "a", ADDRESS, self.note_exit), LaunchError)
+        error = await self.assertFailure(self.launcher.launch(spec, record("a"), self.note_exit), LaunchError)
         self.assertIn("no-such-program-anywhere: no such command", str(error))
         spec = ServiceSpec("pricing")
-        await self.assertFailure(self.launcher.launch(spec, "a", ADDRESS, self.note_exit), LaunchError)
+        await self.assertFailure(self.launcher.launch(spec, record("a"), self.note_exit), LaunchError)
 
     async def test_no_note_no_process(self) -> None:
         """Where no note can be left, nothing is left running either."""
@@ -125,7 +130,7 @@ class LaunchTests(ProcessCase):
         children: list[LaunchedProcess] = []
         original = LaunchedProcess.connectionMade
         self.patch(LaunchedProcess, "connectionMade", lambda child: (children.append(child), original(child)))
-        error = await self.assertFailure(self.launcher.launch(spec, "a", ADDRESS, self.note_exit), LaunchError)
+        error = await self.assertFailure(self.launcher.launch(spec, record("a"), self.note_exit), LaunchError)
         self.assertIn("state directory", str(error))
         await children[0].stop(0.0)
         self.assertEqual(self.exits, [])
@@ -281,7 +286,7 @@ _GATEWAY = """
 import sys
 from twisted.internet import reactor
 from wmesh.control.launchers.process import ProcessLauncher
-from wmesh.model import Address, ServiceSpec
+from wmesh.model import Address, InstanceRecord, ServiceSpec
 
 def ready(child):
     if "ready" in child.lines:
@@ -291,7 +296,8 @@ def ready(child):
 
 def start():
     spec = ServiceSpec("pricing", command=("{python}", "-S", "-c", sys.argv[2]))
-    launched = ProcessLauncher(reactor, sys.argv[1]).launch(spec, "pricing-1", Address("127.0.0.1", 1), print)
+    record = InstanceRecord("pricing", "pricing-1", Address("127.0.0.1", 1))
+    launched = ProcessLauncher(reactor, sys.argv[1]).launch(spec, record, print)
     launched.addCallback(ready)
 
 reactor.callWhenRunning(start)

@@ -8,8 +8,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.control.probes.scene import Scene
-from wmesh.control.probes import HttpProbe, TcpProbe, probes
-from wmesh.model import Address, CheckResult, CheckSpec, ServiceSpec
+from wmesh.control.probes import HttpProbe, TcpProbe, WebSocketProbe, probes
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, ServiceSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhealthy"
 
@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhealthy"
 class HttpProbeTests(Scene):
     async def check(self, **options: object) -> CheckResult:
         spec = CheckSpec(path="/health", **{"timeout": 5.0, **options})
-        return await HttpProbe(self.reactor)(self.address, spec)
+        return await HttpProbe(self.reactor)(self.record, spec)
 
     async def assert_result(self, ok: bool, reason: str, **options: object) -> CheckResult:
         result = await self.check(**options)
@@ -32,6 +32,39 @@ class HttpProbeTests(Scene):
         self.assertTrue(head.startswith("GET /health HTTP/1.1\r\n"), head)
         for line in (f"Host: {self.address}", "User-Agent: wmesh-check", "Connection: close"):
             self.assertIn(f"\r\n{line}\r\n", head)
+
+    async def test_another_request(self) -> None:
+        """Method, Host and headers are as the service wants them; the gateway's own give way, and none comes twice."""
+        self.says(OK)
+        await self.assert_result(True, "status 200", method="POST", host="shop.example",
+                                 headers=(("Authorization", "Bearer x"), ("user-agent", "robot")))  # fmt: skip
+        lines = self.requests[0].decode().split("\r\n")
+        self.assertEqual(lines[:2], ["POST /health HTTP/1.1", "Host: shop.example"])
+        self.assertEqual(
+            sorted(lines[2:-2]),
+            ["Accept: */*", "Authorization: Bearer x", "Connection: close", "Content-Length: 0", "user-agent: robot"],
+        )
+
+    async def test_head(self) -> None:
+        """The answer to HEAD speaks of a body that does not come."""
+        self.says(OK.partition(b"healthy")[0], close=False)
+        await self.assert_result(True, "status 200", method="HEAD")
+        self.assertTrue(self.requests[0].startswith(b"HEAD /health HTTP/1.1\r\n"))
+
+    async def test_another_port(self) -> None:
+        """Asked is there, and so says Host."""
+        self.says(OK)
+        record = await self.nobody()
+        spec = CheckSpec(path="/health", port=self.address.port)
+        self.assertTrue((await HttpProbe(self.reactor)(record, spec)).ok)
+        self.assertIn(f"\r\nHost: {self.address}\r\n".encode(), self.requests[0])
+
+    async def test_a_slow_pattern(self) -> None:
+        """An expression that would search for years fails the check and says what to do."""
+        self.says(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 64 + b"!")
+        result = await self.check(expected_body="(a+)+$")
+        self.assertFalse(result.ok)
+        self.assertIn("takes too long", result.reason)
 
     async def test_closed_politely(self) -> None:
         """Who answers well sees a normal end, even one that would keep the connection open."""
@@ -72,7 +105,7 @@ class HttpProbeTests(Scene):
         ):
             self.says(answer)
             await self.assert_result(True, "status 200", expected_body="^heal.*y$")
-            await self.assert_result(False, "body does not match", expected_body="sick")
+            await self.assert_result(False, "the body does not match", expected_body="sick")
 
     async def test_a_bad_pattern(self) -> None:
         """A pattern that is none makes the check fail and say so; it breaks nothing."""
@@ -90,9 +123,34 @@ class HttpProbeTests(Scene):
         self.says(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n\x00\x01")
         await self.assert_result(False, "status 101, expected 200 or 204")
 
+    async def test_who_answers(self) -> None:
+        """Who names itself as the one that is meant is well; a stranger is none, whatever its status and its body."""
+        for claim in (b"pricing-1", b"pricing-1/life-1", b"  pricing-1\t", b""):
+            self.says(b"HTTP/1.1 200 OK\r\nWMESH-instance: %b\r\nContent-Length: 0\r\n\r\n" % claim)
+            self.assertFalse((await self.assert_result(True, "status 200")).proof)
+        for status, length in ((b"200 OK", 0), (b"503 Busy", 0), (b"200 OK", 7)):
+            head = b"HTTP/1.1 %b\r\nWmesh-Instance: pricing-2\r\nContent-Length: %d\r\n\r\n" % (status, length)
+            self.says(head, close=False)
+            result = await self.assert_result(False, "answers as pricing-2, expected pricing-1")
+            self.assertTrue(result.proof)
+
+    async def test_who_answers_twice(self) -> None:
+        """Of two claims the wrong one counts; an interim answer's claim, which anybody may have made, does not."""
+        claims = b"Wmesh-Instance: pricing-1\r\nWmesh-Instance: pricing-2\r\n"
+        self.says(b"HTTP/1.1 204 No Content\r\n" + claims + b"\r\n")
+        await self.assert_result(False, "answers as pricing-2, expected pricing-1")
+        self.says(b"HTTP/1.1 103 Early Hints\r\nWmesh-Instance: cache\r\n\r\n" + OK)
+        await self.assert_result(True, "status 200")
+
+    async def test_another_id_header(self) -> None:
+        """The header has the name that the service gives it, and none where that is empty."""
+        self.says(b"HTTP/1.1 204 No Content\r\nX-Who: b\r\nWmesh-Instance: c\r\n\r\n")
+        await self.assert_result(False, "answers as b, expected pricing-1", id_header="X-Who")
+        await self.assert_result(True, "status 204", id_header="")
+
     async def test_refused(self) -> None:
         """Nobody listens."""
-        result = await HttpProbe(self.reactor)(await self.closed_address(), CheckSpec(path="/"))
+        result = await HttpProbe(self.reactor)(await self.nobody(), CheckSpec(path="/"))
         self.assertEqual((result.ok, result.reason), (False, "refused"))
 
     async def test_closed_without_an_answer(self) -> None:
@@ -151,7 +209,7 @@ class HttpProbeTests(Scene):
     async def test_cancelled(self) -> None:
         """A check given up in the middle leaves no connection."""
         lost = self.lost
-        done = HttpProbe(self.reactor)(self.address, CheckSpec(path="/"))
+        done = HttpProbe(self.reactor)(self.record, CheckSpec(path="/"))
         self.answer = lambda transport: done.cancel()
         await self.assertFailure(done, CancelledError)
         await lost
@@ -182,7 +240,8 @@ class ByteByByteTests(SynchronousTestCase):
     def test_any_segmentation(self) -> None:
         """An answer that arrives one byte at a time is the same answer."""
         reactor = MemoryReactorClock()
-        done = HttpProbe(reactor)(Address("::1", 80), CheckSpec(path="/", expected_body="^healthy$"))
+        record = InstanceRecord("a", "a-1", Address("::1", 80))
+        done = HttpProbe(reactor)(record, CheckSpec(path="/", expected_body="^healthy$"))
         _, _, visit, _, _ = reactor.tcpClients[0]
         transport = StringTransport()
         visit.buildProtocol(None).makeConnection(transport)
@@ -195,7 +254,13 @@ class ByteByByteTests(SynchronousTestCase):
         self.assertEqual(reactor.getDelayedCalls(), [])
 
     def test_which_probe(self) -> None:
-        """A path asks for HTTP; without one a connection is enough."""
+        """A path asks for HTTP; without one a connection is enough; a type that is named is that."""
         probe_for = probes(MemoryReactorClock())
-        self.assertIsInstance(probe_for(ServiceSpec("a", check=CheckSpec(path="/health"))), HttpProbe)
-        self.assertIsInstance(probe_for(ServiceSpec("a")), TcpProbe)
+        for check, expected in (
+            (CheckSpec(), TcpProbe),
+            (CheckSpec(path="/health"), HttpProbe),
+            (CheckSpec(kind="https", path="/health"), HttpProbe),
+            (CheckSpec(kind="tcp"), TcpProbe),
+            (CheckSpec(kind="websocket"), WebSocketProbe),
+        ):
+            self.assertIsInstance(probe_for(ServiceSpec("a", check=check)), expected)

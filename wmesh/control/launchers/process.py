@@ -35,11 +35,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wmesh.control.guard import guarded
-from wmesh.control.launchers.notes import ID_VARIABLE, Note, Notes, note_for, survivors
+from wmesh.control.launchers.identity import environment_of
+from wmesh.control.launchers.notes import Note, Notes, note_for, survivors
 from wmesh.control.launchers.usage import UsageMeter
 from wmesh.errors import LaunchError
 from wmesh.interfaces import Launched
-from wmesh.model import Address, LoadSample, ServiceSpec
+from wmesh.model import Address, InstanceRecord, LoadSample, ServiceSpec
 
 KEPT_LINES = 100
 MAX_LINE = 8192
@@ -200,10 +201,10 @@ class ProcessLauncher:
         self._reactor = reactor
         self._notes = Notes(state_dir)
 
-    def launch(self, spec: ServiceSpec, id: str, address: Address, exited: Callable[[str], None]) -> Deferred[Launched]:
+    def launch(self, spec: ServiceSpec, record: InstanceRecord, exited: Callable[[str], None]) -> Deferred[Launched]:
         """Start `spec.command` with the mesh's variables added to our environment."""
         try:
-            return succeed(self._launch(spec, id, address, exited))
+            return succeed(self._launch(spec, record, exited))
         except LaunchError:
             return fail()
 
@@ -242,37 +243,27 @@ class ProcessLauncher:
             await step
         return False
 
-    def _launch(self, spec: ServiceSpec, id: str, address: Address, exited: Callable[[str], None]) -> LaunchedProcess:
-        command = fill_in(spec.command, spec, id, address)
+    def _launch(self, spec: ServiceSpec, record: InstanceRecord, exited: Callable[[str], None]) -> LaunchedProcess:
+        name, address = record.id, record.address
+        command = fill_in(spec.command, spec, name, address)
         if not command:
             raise LaunchError(f"{spec.name} has no command")
         if shutil.which(command[0]) is None:
             raise LaunchError(f"{command[0]}: no such command; give a path, or a name found on PATH")
-        child = LaunchedProcess(self._reactor, id, address, exited, self._notes)
+        child = LaunchedProcess(self._reactor, name, address, exited, self._notes)
         argv = guarded(command)
         try:
-            self._reactor.spawnProcess(child, argv[0], argv, env=_environment(spec, id, address))
+            self._reactor.spawnProcess(child, argv[0], argv, env={**environment_of(record), "PYTHONUNBUFFERED": "1"})
         except OSError as error:
             raise LaunchError(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
-            self._notes.write(note_for(id, child.pid, tuple(command)))
+            self._notes.write(note_for(name, child.pid, tuple(command)))
         except OSError as error:
             child.stop(0.0)
-            raise LaunchError(f"no note about {id} can be left in the state directory: {error}") from error
+            raise LaunchError(f"no note about {name} can be left in the state directory: {error}") from error
         if child.state is State.ENDED:
-            self._notes.remove(id)
+            self._notes.remove(name)
         return child
-
-
-def _environment(spec: ServiceSpec, id: str, address: Address) -> dict[str, str]:
-    return {
-        **os.environ,
-        "WMESH_SERVICE": spec.name,
-        ID_VARIABLE: id,
-        "WMESH_HOST": address.host,
-        "WMESH_PORT": str(address.port),
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _kill_group(group: int, number: signal.Signals) -> bool:

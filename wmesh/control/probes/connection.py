@@ -1,10 +1,11 @@
 """One connection to one instance, opened for one check: a single deadline over all of it, and words for what goes
-wrong.
+wrong. Over TLS, if the check asks for it.
 
 Strategy: a `Visit` is protocol and factory in one, and one object is one check. The verdict is given once (`settle`)
 and told when the socket is gone, so that whoever counts checks counts sockets too. A visit that learned all it wanted
 closes politely; one that must leave in the middle (deadline, too much data, cancelled) aborts, and nothing that still
-arrives is read. Names instead of IP addresses are resolved by the reactor, within the same deadline.
+arrives is read. Names instead of IP addresses are resolved by the reactor, within the same deadline. What TLS is about
+(whom to trust, who answered, until when his certificate holds) is known to `wmesh.control.probes.security`.
 
 WHY its own factory, and no endpoint: `TCP4ClientEndpoint` wraps protocol and factory once more and arms a timer of its
 own for connecting, which this one deadline makes needless; checks of thousands of instances pay for each object.
@@ -12,23 +13,30 @@ own for connecting, which this one deadline makes needless; checks of thousands 
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
+from OpenSSL.SSL import Error as TlsError
 from twisted.internet import error
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
     IDelayedCall,
+    IHandshakeListener,
     IProtocol,
     IProtocolFactory,
     ITCPTransport,
     ITransport,
 )
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from wmesh.model import Address, CheckResult
+from wmesh.control.probes.security import Contexts, Secured, SecurityError, tls_text
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord
+
+GOODBYE = 0.5
+"""Seconds that the other side of a TLS connection gets to answer our goodbye."""
 
 
 class ReactorForProbes(Protocol):
@@ -41,30 +49,45 @@ class ReactorForProbes(Protocol):
     def seconds(self) -> float: ...
 
 
-@implementer(IProtocol, IProtocolFactory)
+@implementer(IProtocol, IProtocolFactory, IHandshakeListener)
 class Visit:
     """A check under way. Subclasses say what to do once connected, and settle the verdict.
 
-    `done` fires with the result, never with a failure; cancelling it aborts the connection at once.
+    `done` fires with the result, never with a failure; cancelling it aborts the connection at once. `address` is where
+    to ask, which need not be where the traffic goes.
     """
 
     noisy = False
     transport: ITCPTransport
 
-    def __init__(self, reactor: ReactorForProbes, address: Address, timeout: float) -> None:
+    def __init__(
+        self,
+        reactor: ReactorForProbes,
+        record: InstanceRecord,
+        address: Address,
+        spec: CheckSpec,
+        tls: Secured | None = None,
+    ) -> None:
+        self.record = record
+        self.address = address
+        self.spec = spec
         self._reactor = reactor
-        self._timeout = timeout
+        self._timeout = timeout = spec.timeout
+        self._tls = tls
+        self._secured = tls is None
+        self._warning = ""
         self._began = reactor.seconds()
         self._result: CheckResult | None = None
         self._connected = False
         self._over = False
         self.done: Deferred[CheckResult] = Deferred(self._cancelled)
         self._deadline = reactor.callLater(timeout, self._too_late)
+        factory: Any = self if tls is None else TLSMemoryBIOFactory(tls, True, self, cast(Any, reactor))
         # A second more than the deadline: that is the one that ends it, whatever state the connector is in.
-        self._connector = reactor.connectTCP(address.host, address.port, self, timeout=timeout + 1.0)
+        self._connector = reactor.connectTCP(address.host, address.port, factory, timeout=timeout + 1.0)
 
     def connected(self) -> None:
-        """The connection stands."""
+        """The connection stands, and over TLS the other side is who he should be."""
         raise NotImplementedError
 
     def received(self, data: bytes) -> None:
@@ -72,26 +95,33 @@ class Visit:
 
     def ended(self, reason: Failure) -> CheckResult:
         """The connection is gone before the verdict was given: give it now."""
-        return self.result(False, failure_text(reason, self._timeout))
+        problem = self._tls.problem if self._tls is not None else ""
+        if not problem and self._connected and not self._secured and not isinstance(reason.value, TlsError):
+            problem = "closed in the middle of the TLS handshake"
+        return self.result(False, problem or failure_text(reason, self._timeout))
 
     def late(self) -> str:
         """What to say if the deadline passes now, on an open connection."""
         return f"no answer in {seconds_text(self._timeout)}"
 
-    def settle(self, ok: bool, reason: str, *, politely: bool) -> None:
+    def settle(self, ok: bool, reason: str, *, politely: bool, proof: bool = False) -> None:
         """Give the verdict and leave: `politely` when nothing more is expected to come, else by a reset."""
         if self._result is None:
-            self._result = result = self.result(ok, reason)
+            self._result = result = self.result(ok, reason, proof)
             if not self._connected:
                 self._connector.stopConnecting()
                 self._finish(result)
             elif politely:
                 self.transport.loseConnection()
+                if self._tls is not None and self._deadline.active():
+                    # Over TLS a goodbye is a question. The verdict does not wait long for the answer.
+                    left = self._deadline.getTime() - self._reactor.seconds()
+                    self._deadline.reset(max(0.0, min(GOODBYE, left)))
             else:
                 self.transport.abortConnection()
 
-    def result(self, ok: bool, reason: str) -> CheckResult:
-        return CheckResult(ok, reason, self._reactor.seconds() - self._began)
+    def result(self, ok: bool, reason: str, proof: bool = False) -> CheckResult:
+        return CheckResult(ok, reason, self._reactor.seconds() - self._began, proof, self._warning)
 
     # What Twisted calls on a factory and its protocol.
 
@@ -119,7 +149,20 @@ class Visit:
         self.connectionMade()
 
     def connectionMade(self) -> None:
-        self.connected()
+        if self._tls is None:
+            self.connected()
+
+    def handshakeCompleted(self) -> None:
+        assert self._tls is not None
+        self._secured = True
+        # The wall's time, which is what certificates go by.
+        problem, self._warning = self._tls.judge(self.transport, self._reactor.seconds())
+        if self._result is not None:
+            return
+        if problem:
+            self.settle(False, problem, politely=False)
+        else:
+            self.connected()
 
     def dataReceived(self, data: bytes) -> None:
         if self._result is None:
@@ -131,7 +174,9 @@ class Visit:
     # How a visit ends.
 
     def _too_late(self) -> None:
-        reason = self.late() if self._connected else f"no connection in {seconds_text(self._timeout)}"
+        reason = f"no connection in {seconds_text(self._timeout)}"
+        if self._connected:
+            reason = self.late() if self._secured else f"no TLS handshake in {seconds_text(self._timeout)}"
         if self._result is not None:
             # It said goodbye, but the other side does not let go.
             self.transport.abortConnection()
@@ -153,6 +198,26 @@ class Visit:
             self.done.callback(result)
 
 
+class VisitingProbe:
+    """Implements `wmesh.interfaces.Probe` by one visit for each check. Subclasses name the `visit`."""
+
+    visit: ClassVar[type[Visit]]
+
+    def __init__(self, reactor: ReactorForProbes, contexts: Contexts | None = None) -> None:
+        self._reactor = reactor
+        self._contexts = contexts or Contexts()
+
+    def __call__(self, record: InstanceRecord, spec: CheckSpec) -> Deferred[CheckResult]:
+        address = Address(record.address.host, spec.port) if spec.port else record.address
+        tls: Secured | None = None
+        if spec.secure:
+            try:
+                tls = self._contexts.secured(spec, address.host)
+            except SecurityError as error:
+                return succeed(CheckResult(False, str(error), 0.0))
+        return self.visit(self._reactor, record, address, spec, tls).done
+
+
 def seconds_text(seconds: float) -> str:
     """Seconds for people: "5 s", "0.25 s"."""
     return f"{seconds:g} s"
@@ -169,6 +234,8 @@ def failure_text(failure: Failure, timeout: float) -> str:
         return "no route to it"
     if isinstance(problem, (error.TimeoutError, error.TCPTimedOutError)):
         return f"no connection in {seconds_text(timeout)}"
+    if isinstance(problem, TlsError):
+        return tls_text(problem)
     if isinstance(problem, error.ConnectionDone):
         return "closed without an answer"
     if isinstance(problem, error.ConnectionLost):

@@ -1,4 +1,4 @@
-"""The check that asks an instance over HTTP/1.1 how it is: one GET, one connection, one verdict.
+"""The check that asks an instance over HTTP/1.1 how it is: one request, one connection, one verdict.
 
 Strategy: a protocol of our own on httptools, and neither treq nor Agent. A fleet of 10,000 instances checked every 15 s
 is 667 checks a second, so the cost of one decides: with a connection per check, Agent takes four times the CPU of this,
@@ -7,61 +7,65 @@ here costs at most one deadline, 64 KiB of head (1xx answers included) and 64 Ki
 then the connection is aborted. Redirects are answers like any other; they are not followed.
 
 The verdict waits for the end of the answer, or for 64 KiB of its body: an instance that sends a good head and then
-hangs is not well. An answer that is cut short is no answer.
+hangs is not well. An answer that is cut short is no answer. Only that somebody else answers (see `identity`) is settled
+by the head alone, whatever its status.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
 
 import httptools
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from wmesh.control.probes.connection import ReactorForProbes, Visit, seconds_text
-from wmesh.model import Address, CheckResult, CheckSpec
+from wmesh.control.probes.connection import Visit, VisitingProbe, seconds_text
+from wmesh.control.probes.identity import impostor
+from wmesh.control.probes.search import TooSlow, found
+from wmesh.model import CheckResult, CheckSpec
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 64 * 1024
+CLOSE = "Connection: close"
 
 
-class HttpProbe:
-    """Implements `wmesh.interfaces.Probe`: status and, if asked for, body are as `CheckSpec` expects them."""
-
-    def __init__(self, reactor: ReactorForProbes) -> None:
-        self._reactor = reactor
-
-    def __call__(self, address: Address, spec: CheckSpec) -> Deferred[CheckResult]:
-        return _HttpVisit(self._reactor, address, spec).done
-
-
-class _HttpVisit(Visit):
+class HttpVisit(Visit):
     """Its `on_…` methods are what httptools calls while it parses."""
 
-    def __init__(self, reactor: ReactorForProbes, address: Address, spec: CheckSpec) -> None:
-        self._address = address
-        self._spec = spec
+    def __init__(self, *arguments: Any) -> None:
+        self._parser: Any = None
+        self._impostor = ""
         self._status = 0
         self._framed = False
         self._complete = False
         self._head_size = 0
         self._body: list[bytes] = []
         self._body_size = 0
-        super().__init__(reactor, address, spec.timeout)
+        super().__init__(*arguments)
+        self._id_header = self.spec.id_header.lower().encode()
 
     def connected(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self.transport.write(_request(self._address, self._spec.path))
+        self.transport.write(self.request())
+
+    def request(self) -> bytes:
+        """What is asked."""
+        spec = self.spec
+        return b"".join(head(spec, spec.host or str(self.address), spec.method, spec.path, CLOSE))
+
+    def upgraded(self, rest: bytes) -> None:
+        """The answer was 101, and after its head came `rest`. No sign of health, but final."""
+        self._judge(politely=False)
 
     def received(self, data: bytes) -> None:
         if not self._status:
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._judge(politely=False)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.upgraded(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
             # What follows a whole answer is not our business any more.
@@ -86,28 +90,38 @@ class _HttpVisit(Visit):
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)
         # The parser holds our methods: without this, every check would leave a cycle behind.
-        del self._parser
+        self._parser = None
 
     def late(self) -> str:
         if self._status:
-            return f"the answer did not end in {seconds_text(self._spec.timeout)}"
+            return f"the answer did not end in {seconds_text(self.spec.timeout)}"
         return super().late()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
             self._framed = True
+        elif name == self._id_header and not self._status:
+            # Of several, one that is wrong is enough. Trailers are no head.
+            self._impostor = self._impostor or impostor(self.record, value.strip())
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         # Interim answers (RFC 9110 section 15.2) announce the real one; 101 is no health check's answer, but final.
         if status >= 200 or status == 101:
             self._status = self._status or status
+            if self._impostor:
+                self.settle(False, self._impostor, politely=False, proof=True)
+            elif self.spec.method == "HEAD":
+                # It has no body, whatever its fields say of the one that GET would have (RFC 9110 section 9.3.2).
+                self._judge(politely=True)
         else:
             self._framed = False
+            self._impostor = ""
 
     def on_body(self, data: bytes) -> None:
         if self._body_size < MAX_BODY:
-            if self._spec.expected_body:
+            if self.spec.expected_body:
                 self._body.append(data[: MAX_BODY - self._body_size])
             self._body_size += len(data)
 
@@ -120,26 +134,51 @@ class _HttpVisit(Visit):
         self.settle(ok, reason, politely=politely)
 
     def _verdict(self) -> tuple[bool, str]:
-        spec, status = self._spec, self._status
+        spec, status = self.spec, self._status
         if not any(low <= status <= high for low, high in spec.expected_status):
-            return False, f"status {status}, expected {_ranges_text(spec.expected_status)}"
+            return False, f"status {status}, expected {ranges_text(spec.expected_status)}"
         if spec.expected_body:
-            try:
-                found = re.search(spec.expected_body, b"".join(self._body).decode("utf-8", "replace"))
-            except re.error as problem:
-                return False, f"expected_body is not a regular expression: {problem}"
-            if found is None:
-                return False, "body does not match"
+            problem = mismatch(spec.expected_body, b"".join(self._body), "the body")
+            if problem:
+                return False, problem
         return True, f"status {status}"
 
 
-@lru_cache(maxsize=4096)
-def _request(address: Address, path: str) -> bytes:
-    lines = (f"GET {path} HTTP/1.1", f"Host: {address}", "User-Agent: wmesh-check", "Accept: */*", "Connection: close")
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("utf-8")
+def mismatch(expression: str, data: bytes, what: str) -> str:
+    """Why `data` is not what was expected, for people; empty if it is."""
+    try:
+        return "" if found(expression, data.decode("utf-8", "replace")) else f"{what} does not match"
+    except TooSlow:
+        return f"health_check_expected_body takes too long to search {what}; use fewer repetitions"
+    except re.error as problem:
+        return f"health_check_expected_body is not a regular expression: {problem}"
 
 
-def _ranges_text(ranges: tuple[tuple[int, int], ...]) -> str:
+def head(spec: CheckSpec, host: str, method: str, target: str, *fields: str) -> tuple[bytes, bytes, bytes]:
+    """The head of a request, in pieces. `fields` are lines that the kind of check needs itself."""
+    before, after = _around_host(spec, method, target, fields)
+    return before, host.encode("ascii"), after
+
+
+@lru_cache(maxsize=1024)
+def _around_host(spec: CheckSpec, method: str, target: str, fields: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """All but the Host, which is all that differs between the instances of a service."""
+    given = {name.lower() for name, _ in spec.headers}
+    usual = (("User-Agent", "wmesh-check"), ("Accept", "*/*"))
+    lines = [*fields, *(f"{name}: {value}" for name, value in usual if name.lower() not in given)]
+    lines += [f"{name}: {value}" for name, value in spec.headers]
+    if method == "POST":
+        lines.append("Content-Length: 0")
+    return f"{method} {target} HTTP/1.1\r\nHost: ".encode(), "\r\n".join(("", *lines, "", "")).encode()
+
+
+def ranges_text(ranges: tuple[tuple[int, int], ...]) -> str:
     """Ranges for people: "200 or 204", "200, 204 or 300-399"."""
     names = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
     return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+class HttpProbe(VisitingProbe):
+    """Good when status and, if asked for, body are as `CheckSpec` expects them."""
+
+    visit = HttpVisit

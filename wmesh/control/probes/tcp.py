@@ -1,27 +1,21 @@
-"""The check that asks only whether somebody listens: connect, and close.
+"""The check that asks only whether somebody listens: connect (and shake hands, over TLS), and close.
 
 For services that speak no HTTP, and for those that declare no `health_endpoint`. What it proves is little: a process
-that hangs keeps its listening socket, and the kernel goes on saying yes.
+that hangs keeps its listening socket, and the kernel goes on saying yes. Nor does it say who listens, unless a
+certificate does.
 """
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-
-from wmesh.control.probes.connection import ReactorForProbes, Visit
-from wmesh.model import Address, CheckResult, CheckSpec
+from wmesh.control.probes.connection import Visit, VisitingProbe
 
 
-class TcpProbe:
-    """Implements `wmesh.interfaces.Probe`: good when a connection is made within `spec.timeout`."""
-
-    def __init__(self, reactor: ReactorForProbes) -> None:
-        self._reactor = reactor
-
-    def __call__(self, address: Address, spec: CheckSpec) -> Deferred[CheckResult]:
-        return _TcpVisit(self._reactor, address, spec.timeout).done
-
-
-class _TcpVisit(Visit):
+class TcpVisit(Visit):
     def connected(self) -> None:
         self.settle(True, "connected", politely=True)
+
+
+class TcpProbe(VisitingProbe):
+    """Good when a connection is made within `spec.timeout`."""
+
+    visit = TcpVisit

@@ -33,9 +33,9 @@ from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.registrar import Registrar, own_host
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import MeshError, RecordError, RegistryError
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 __all__ = [
     "Address",

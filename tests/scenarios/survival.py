@@ -28,9 +28,9 @@ from wmesh.control.guard import guarded
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.registry.embedded import find_server
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import parse_target
 from wmesh.errors import RegistryError
 from wmesh.model import Address, InstanceRecord, RegistrySpec
+from wmesh.registry_url import parse_target
 
 network: Any = reactor
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,9 +21,9 @@ from twisted.trial.unittest import TestCase
 from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
 from wmesh.model import RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 
 def a_certificate(folder: str) -> tuple[PrivateCertificate, str]:

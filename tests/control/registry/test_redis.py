@@ -16,10 +16,10 @@ from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
 from wmesh.model import LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 KEYS = [key.decode() for key in scripts.keys("test")]
 RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS

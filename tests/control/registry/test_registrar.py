@@ -6,9 +6,9 @@ from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import Server, a_record
 from wmesh.control.registry.registrar import Registrar, own_host
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
 from wmesh.model import LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 
 class OwnHostTests(TestCase):

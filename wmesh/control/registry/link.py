@@ -30,8 +30,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from wmesh.control.registry.scripts import Script
-from wmesh.control.registry.target import Target
 from wmesh.errors import RegistryError
+from wmesh.registry_url import Target
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress

@@ -28,12 +28,12 @@ from wmesh.control.registry import scripts
 from wmesh.control.registry.changes import DEREGISTERED, ORIGIN
 from wmesh.control.registry.codec import decode_load, encode_load, encode_record, member_name
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import Target, check_namespace
 from wmesh.control.registry.watch import Watch
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstancesReset, LoadReported
 from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, check_namespace
 
 Key = tuple[str, str]
 

@@ -30,9 +30,9 @@ from wmesh.control.registry import scripts
 from wmesh.control.registry.changes import DEREGISTERED
 from wmesh.control.registry.codec import encode_load, encode_record, member_name
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import Target, check_namespace
 from wmesh.errors import RegistryError
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, check_namespace
 
 Key = tuple[str, str]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from wmesh.control.registry.target import Target, check_namespace, parse_target
 from wmesh.errors import RegistryError
+from wmesh.registry_url import Target, check_namespace, parse_target
 
 
 class ParseTests(SynchronousTestCase):

@@ -125,8 +125,9 @@ def register(
 ) -> Deferred[Registration]:
     """Register an instance of `service` that listens at `port` of this machine. Call it once you do listen.
 
-    `registry_url` is that of the gateways: redis://, rediss:// or unix:. `namespace`, too, must be theirs. `lease` and
-    `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it is not given.
+    `registry_url` is that of the gateways: redis://, rediss://, …+sentinel:// or unix:. `namespace`, too, must be
+    theirs. `lease` and `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it
+    is not given.
 
     Fails with RecordError if what is to be registered makes no sense, and with RegistryError if the registry does not
     answer within seconds or refuses; nothing is left behind then. With `patient` it goes on trying instead, until it

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -21,6 +23,7 @@ from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, Instanc
 from wmesh.model import LoadSample, RegistrySpec
 from wmesh.registry_url import Target, parse_target
 
+ROOT = Path(__file__).parents[3]
 KEYS = [key.decode() for key in scripts.keys("test")]
 RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
 
@@ -63,6 +66,56 @@ class RedisContractTests(RegistryContract, RedisCase):
 
     async def until(self, condition: Callable[[], object]) -> None:
         await until(condition)
+
+
+class LimitedTests(RedisCase):
+    """A user who may do what the documentation says it must be able to, and nothing else."""
+
+    def rule(self) -> list[str]:
+        """The words of the ACL rule that docs/registry-connections.rst gives, for the namespace of the tests."""
+        text = (ROOT / "docs" / "registry-connections.rst").read_text()
+        start = text.index("    ACL SETUSER wmesh ")
+        rule = text[start : text.index("\n\n", start)].replace("\\\n", " ").replace("{wmesh}", "{test}")
+        return rule.split()[2:]
+
+    async def test_as_documented(self) -> None:
+        """Everything works, nothing is denied, and nothing that is granted is never used."""
+        name, *rule = self.rule()
+        await self.server.ask("ACL", "SETUSER", name, *rule)
+        (password,) = (word[1:] for word in rule if word.startswith(">"))
+        target = replace(parse_target(self.server.url), user=name, password=password)
+        registry, told = await self.begun(target=target, lease=0.5, discovery=0.2)
+        await registry.register(a_record())
+        await registry.register(a_record("left-alone"))
+        await registry.renew({("pricing", "pricing-1"): LoadSample(cpu=1.0)})
+        await until(lambda: "left-alone" in told.known)
+        await registry.deregister("pricing", "pricing-1")
+        # By hand: a lease without a record, and a record without a lease.
+        await self.server.ask("ZADD", LEASES, 1, "pricing/nobody")
+        await self.server.ask("HSET", RECORDS, "pricing/by-hand", encode_record(a_record("by-hand")), "no-slash", "x")
+        await until(lambda: "by-hand" in told.known)
+        await until(lambda: not told.known)
+        await until(lambda: registry.status()["age"] < 0.2)
+        self.assertIsNone(registry.status()["problem"])
+        denied = await self.server.ask("ACL", "LOG")
+        self.assertEqual(denied, [])
+
+        stats = (await self.server.ask("INFO", "commandstats")).decode()
+        used = {line.split(":")[0].removeprefix("cmdstat_") for line in stats.splitlines() if line.startswith("cmd")}
+        granted = {word[1:] for word in rule if word.startswith("+")}
+        # Asked of each server that a Sentinel names; only of those; and of a database that is not the first.
+        self.assertEqual(granted - used, {"role", "select"})
+
+    async def test_no_more(self) -> None:
+        """Other keys, and what looks at the server as a whole, are closed to it."""
+        name, *rule = self.rule()
+        await self.server.ask("ACL", "SETUSER", name, *rule)
+        for words in (("GET", "other"), ("HGETALL", "{tests}:records")):
+            answer = await self.server.ask("ACL", "DRYRUN", name, *words)
+            self.assertIn(b"permissions to access", answer)
+        for words in (("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("DEL", RECORDS), ("SCRIPT", "FLUSH")):
+            answer = await self.server.ask("ACL", "DRYRUN", name, *words)
+            self.assertIn(b"no permissions to run", answer)
 
 
 class StoreTests(RedisCase):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
@@ -15,7 +17,7 @@ from tests.certificates import Authority
 from tests.control.registry.scene import Server
 from wmesh.control.registry.dial import abort, ask, dial
 from wmesh.errors import RegistryError
-from wmesh.registry_url import parse_target
+from wmesh.registry_url import Target, parse_target
 
 
 class Side(Protocol):
@@ -137,6 +139,38 @@ class DialTests(TestCase):
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.assertIn("TLS: ", await self.refused(f"rediss://127.0.0.1:{port.getHost().port}"))
+
+    async def test_silence(self) -> None:
+        """Who says nothing, be it to TLS, to a login or to a PING, is given up in time, and leaves nothing behind."""
+        from twisted.internet import reactor
+
+        factory = Factory.forProtocol(Protocol)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        for begin in ("rediss://", "redis://:pw@", "redis://"):
+            target = parse_target(f"{begin}127.0.0.1:{port.getHost().port}")
+            with self.assertRaises(RegistryError) as caught:
+                await dial(target, reactor, 0.1)
+            self.assertEqual(str(caught.exception), "no answer within 0.1 s")
+        gc.collect()
+
+    async def test_cancelled(self) -> None:
+        """Who is stopped while he connects is stopped, and takes it for no failure that calls for another try."""
+        from twisted.internet import reactor
+
+        dialling = Deferred.fromCoroutine(dial(Target(host="127.0.0.1", port=1), reactor, 1.0))
+        dialling.cancel()
+        await self.assertFailure(dialling, CancelledError)
+
+    async def test_odd_hosts(self) -> None:
+        """A host that cannot be one, as a Sentinel may name it, is an error like others."""
+        from twisted.internet import reactor
+
+        for host in ("", "a..b", "x" * 70, "\x00", "fe80::1%nowhere"):
+            for tls in (False, True):
+                with self.assertRaises(RegistryError):
+                    await dial(Target(host=host, tls=tls), reactor, 1.0)
 
     async def test_logins(self) -> None:
         """User and password are believed as they stand, a user without password is not somebody else, and no refusal

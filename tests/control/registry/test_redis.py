@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import deferLater
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from tests.control.registry.contract import RegistryContract
@@ -294,6 +294,23 @@ class OutageTests(RedisCase):
         self.assertEqual(told.of(InstanceRemoved), [])
         self.assertIn("pricing-1", {record.id for record in told.of(InstancesReset)[1].records})
         self.assertEqual(await self.server.ask("HLEN", RECORDS), 2)
+
+    async def test_both_connections_come_back_once(self) -> None:
+        """After a restart one snapshot is enough: the watch is not sent away again for what the other link went
+        through; and the log's sentences have one full stop."""
+        registry, told = await self.begun()
+        with capturedLogs() as captured:
+            await self.server.kill()
+            await until(lambda: not registry.status()["connected"], "the loss")
+            await self.server.start()
+            await until(lambda: len(told.of(InstancesReset)) == 2, "the second snapshot")
+        said = [formatEvent(event) for event in captured]
+        self.assertTrue(any("Going on with" in line for line in said), said)
+        self.assertFalse(any(".." in line.replace("...", "") for line in said), said)
+        commands, changes = registry._commands, registry._changes
+        await until(lambda: commands.connected and registry._generation == commands.generation, "a sweep")
+        await until(lambda: registry.status()["age"] < 0.1, "more of them")
+        self.assertEqual((commands.generation, changes.generation), (2, 2))
 
     async def test_registered_while_away(self) -> None:
         """A registration that failed because the server was away is made when it is back."""

@@ -183,8 +183,27 @@ class LookoutTests(TestCase):
         await good.close()
         self.assertEqual(await self.open(lookout), old.place[1])
 
+    async def test_all_are_behind(self) -> None:
+        """Where nobody knows the newest decision any more, the newest of those that are known counts."""
+        masters = [self.server() for _ in range(4)]
+        newest, *others = (self.sentinel(master, epoch) for master, epoch in zip(masters, (4, 1, 3, 2), strict=True))
+        lookout = self.lookout(newest, *others)
+        self.assertEqual(await self.open(lookout), masters[0].place[1])
+        await newest.close()
+        self.assertEqual(await self.open(lookout), masters[2].place[1])
+
+    async def test_sentinels_made_anew(self) -> None:
+        """Sentinels that were set up again count their decisions from the beginning, and are believed all the same."""
+        self.patch(sentinel, "LOOK", 0.02)
+        old, new = self.server(), self.server()
+        posts = [self.sentinel(old, 7) for _ in range(2)]
+        await self.open(self.lookout(*posts))
+        for post in posts:
+            post.master, post.epoch = new, 0
+        await until(lambda: self.moved, "the news")
+
     async def test_all_move_together(self) -> None:
-        """Who finds a newer master sends away those who are at the old one, and nobody else."""
+        """Who finds another master sends away those who are at the old one, and nobody else."""
         old, new = self.server(), self.server()
         post = self.sentinel(old)
         lookout = self.lookout(post)

@@ -79,6 +79,11 @@ class FilesTests(SynchronousTestCase):
         error = self.assertRaises(RegistryError, check_files, self.target(key=self.write(locked)))
         self.assertIn("passphrase", str(error))
 
+    def test_no_name_for_a_certificate(self) -> None:
+        """A host that no certificate can name (the name of a container, say) is an error, and no accident."""
+        error = self.assertRaises(RegistryError, client_options, Target(host="redis_1", tls=True))
+        self.assertIn("no certificate can be for redis_1", str(error))
+
     def test_quick(self) -> None:
         """To look costs a configuration check no Twisted."""
         result = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, env=ENVIRONMENT)

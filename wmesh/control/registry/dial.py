@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -49,7 +49,8 @@ async def dial(target: Target, reactor: Any, timeout: float) -> Connection:
     connection: Connection = await _bounded(connecting, reactor, timeout, dialogue)
     try:
         # Either the login went through, or it did not and the connection is gone; PING tells which.
-        entered = DeferredList([connection.whenConnected(), connection.whenDisconnected()], fireOnOneCallback=True)
+        either = [connection.whenConnected(), connection.whenDisconnected()]
+        entered = DeferredList(either, fireOnOneCallback=True, consumeErrors=True)
         await _bounded(entered, reactor, timeout, dialogue)
         # Refused here: not logged in where one must be, still loading, and what accepts but is no Redis.
         pong = maybeDeferred(connection.execute_command, b"PING")
@@ -120,12 +121,19 @@ class _Dialogue(Factory):
 async def _bounded(work: Deferred[Any], reactor: Any, timeout: float, dialogue: _Dialogue) -> Any:
     """The result of `work`, or a RegistryError with the reason that helps most."""
 
+    stopped = False
+
+    def stop(_: Deferred[Any]) -> None:
+        nonlocal stopped
+        stopped = True
+        work.cancel()
+
     def late(_: object, __: float) -> None:
         raise defer.TimeoutError
 
     def failed(failure: Failure) -> Any:
-        # Endpoints have an error of their own for being cancelled.
-        if isinstance(failure.value, (CancelledError, ConnectingCancelledError)):
+        # Endpoints and resolvers have errors of their own for being cancelled, which look like any failure.
+        if stopped:
             raise CancelledError
         if isinstance(failure.value, defer.TimeoutError):
             reason = f"no answer within {timeout:g} s"
@@ -135,7 +143,9 @@ async def _bounded(work: Deferred[Any], reactor: Any, timeout: float, dialogue: 
 
     work.addTimeout(timeout, reactor, late)
     work.addErrback(failed)
-    return await work
+    outcome: Deferred[Any] = Deferred(stop)
+    work.addCallbacks(outcome.callback, outcome.errback)
+    return await outcome
 
 
 def _endpoint(target: Target, reactor: Any, timeout: float) -> IStreamClientEndpoint:

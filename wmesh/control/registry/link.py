@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from wmesh.control.registry.dial import Connection, abort, dial
 from wmesh.control.registry.scripts import Script
 from wmesh.control.registry.sentinel import Lookout
-from wmesh.control.registry.tls import check_files
+from wmesh.control.registry.tls import client_options
 from wmesh.errors import RegistryError
 from wmesh.registry_url import Target
 
@@ -72,7 +72,8 @@ class _Straight:
         self._timeout = timeout
 
     def check(self) -> None:
-        check_files(self._target)
+        if self._target.tls:
+            client_options(self._target)
 
     async def open(self, hang_up: Callable[[str], None]) -> Connection:
         return await dial(self._target, self._reactor, self._timeout)

@@ -10,7 +10,7 @@ given up when it does not answer; both lead back to `open`. One case is left: a 
 Sentinels, but not from us, takes our commands for ever although another one was appointed. So, as long as there are
 connections, one Sentinel is asked every `LOOK` seconds, each time the next one. If it names another master than the one
 we are at, by a newer decision or confirmed by asking as before, we leave. All connections of one `Lookout` move
-together: who finds a newer master sends the others there.
+together: who finds another master sends the others there.
 
 txredisapi's own support for Sentinel is not used: it speaks no TLS to the servers that it finds, and takes a refused
 login for a good one.
@@ -61,7 +61,8 @@ class Lookout:
         assert target.sentinels is not None
         self._target = target
         self._name = target.sentinels.master
-        self._order = list(dict.fromkeys(target.sentinels.places))
+        self._all = tuple(dict.fromkeys(target.sentinels.places))
+        self._order = list(self._all)
         self._next_look = 0
         self._reactor = reactor
         self._clock: IReactorTime = reactor
@@ -69,7 +70,7 @@ class Lookout:
         self._ask_timeout = min(timeout, LONGEST_ASK)
         self._rng = rng
         self._epoch = 0
-        self._guests: dict[Connection, tuple[_Word, Callable[[str], None]]] = {}
+        self._guests: dict[Connection, tuple[Place, Callable[[str], None]]] = {}
         self._due: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
         self.place: Place | None = None
@@ -95,9 +96,9 @@ class Lookout:
         if self.place not in (None, word.master):
             self._log.info("The master of {name} is now {place}", name=self._name, place=show_place(word.master))
         self.place = word.master
-        self._guests[connection] = (word, hang_up)
+        self._guests[connection] = (word.master, hang_up)
         connection.whenDisconnected().addCallback(self._left)
-        self._send_on(word)
+        self._send_on(word.master)
         self._plan()
         return connection
 
@@ -175,11 +176,11 @@ class Lookout:
         if not self._guests:
             self.close()
 
-    def _send_on(self, word: _Word) -> None:
-        """Whoever is where an older decision has sent him leaves."""
-        for older, hang_up in list(self._guests.values()):
-            if older.master != word.master and older.epoch <= word.epoch:
-                hang_up(f"the master is now {show_place(word.master)}")
+    def _send_on(self, master: Place) -> None:
+        """Whoever is elsewhere leaves."""
+        for place, hang_up in list(self._guests.values()):
+            if place != master:
+                hang_up(f"the master is now {show_place(master)}")
 
     def _plan(self) -> None:
         if self._due is None and self._looking is None and self._guests:
@@ -197,15 +198,15 @@ class Lookout:
             self._plan()
 
     async def _compare(self) -> None:
-        self._next_look = (self._next_look + 1) % len(self._order)
-        word = await self._ask(self._target.places[self._next_look])
-        if all(at.master == word.master for at, _ in self._guests.values()):
+        self._next_look = (self._next_look + 1) % len(self._all)
+        word = await self._ask(self._all[self._next_look])
+        if all(place == word.master for place, _ in self._guests.values()):
             return
         if word.epoch > self._epoch:
             self._believe(word)
         else:
             word = await self._find()
-        self._send_on(word)
+        self._send_on(word.master)
 
     def _unseen(self, failure: Failure) -> None:
         """A look that failed proves nothing; the next asks another Sentinel."""

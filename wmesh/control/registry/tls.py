@@ -67,7 +67,10 @@ def client_options(target: Target) -> Any:
         if chain:
             issuers = [Certificate.loadPEM(block).original for block in chain]
             options["extraCertificateOptions"] = {"extraCertChain": issuers}
-    return optionsForClientTLS(target.host, **options)
+    try:
+        return optionsForClientTLS(target.host, **options)
+    except UnicodeError as error:
+        raise RegistryError(f"TLS: no certificate can be for {target.host}: {str(error).rstrip('.')}") from None
 
 
 def _blocks(path: str) -> list[bytes]:

@@ -308,9 +308,16 @@ class OutageTests(RedisCase):
         self.assertTrue(any("Going on with" in line for line in said), said)
         self.assertFalse(any(".." in line.replace("...", "") for line in said), said)
         commands, changes = registry._commands, registry._changes
-        await until(lambda: commands.connected and registry._generation == commands.generation, "a sweep")
-        await until(lambda: registry.status()["age"] < 0.1, "more of them")
-        self.assertEqual((commands.generation, changes.generation), (2, 2))
+        await until(lambda: registry._generation == commands.generation == 2, "a sweep")
+        self.assertEqual((changes.generation, changes.problem), (2, ""))
+
+    async def test_what_one_connection_lost(self) -> None:
+        """What ended one connection may have left the other waiting for nobody: it is made anew, too."""
+        registry, told = await self.begun()
+        await until(lambda: registry._generation == 1, "a sweep")
+        registry._commands.hang_up("cut")
+        await until(lambda: len(told.of(InstancesReset)) == 2, "the second snapshot")
+        self.assertEqual(registry._changes.generation, 2)
 
     async def test_registered_while_away(self) -> None:
         """A registration that failed because the server was away is made when it is back."""

@@ -139,6 +139,8 @@ class CallTests(SynchronousTestCase):
             (("--config", str(path)), "--registry unix:/srv/x/registry.sock"),
             (("--config", "/no/mesh.ini"), "cannot be read"),
             (("--registry", "http://x"), "must begin with"),
+            (("--registry", "redis+sentinel://x,y"), "names no master"),
+            (("--registry", "rediss://x?ca=/no/ca.pem"), "/no/ca.pem: No such file"),
         ]
         for arguments, words in table:
             status, text = self.wmesh("--port", "3007", *arguments)

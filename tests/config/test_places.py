@@ -131,6 +131,7 @@ class RegistryTests(SynchronousTestCase):
         ):
             self.assertEqual(places.registry.read(text), text)
         self.assertEqual(places.registry.read("Memory"), "memory:")
+        self.assertEqual(places.registry.read("REDISS://:P@H"), "rediss://:P@H")
 
     def test_no_part_of_a_bad_url_is_shown(self) -> None:
         """A password reaches no message, wherever the slip is."""

@@ -75,6 +75,7 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
     """What is to be done. Fails with MeshError, whose text may have several lines."""
     from wmesh.api import registry_target
     from wmesh.cli.companion import Plan
+    from wmesh.control.registry.tls import check_files
 
     config = _config(arguments)
     url = arguments.registry or config.registry.url
@@ -85,7 +86,7 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
             f"{arguments.config}: the registry is embedded: in its gateway; while that runs, join by its socket: "
             f"--registry unix:{_socket(config)}"
         )
-    registry_target(url)
+    check_files(registry_target(url))
     spec = next((spec for spec in config.services if spec.name == arguments.service), ServiceSpec(arguments.service))
     if arguments.config is not None and spec not in config.services:
         known = ", ".join(one.name for one in config.services) or "none"

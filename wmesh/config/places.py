@@ -177,12 +177,12 @@ def _read_registry(text: str) -> str:
     try:
         target = parse_target(text)
     except RegistryError as error:
-        hint = f"write {_REGISTRIES[scheme]}; in a password, write : / ? # @ % as %3A %2F %3F %23 %40 %25"
-        raise Invalid(str(error), hint) from None
+        encoded = "" if scheme == "unix" else "; in a password, write : / ? # @ % as %3A %2F %3F %23 %40 %25"
+        raise Invalid(str(error), f"write {_REGISTRIES[scheme]}{encoded}") from None
     if not all(is_host(host) for host, _ in target.places):
         # The host itself is not shown: it may be a piece of the password.
         raise Invalid("the host in the registry url is not a host", f"write {_REGISTRIES[scheme]}")
-    return text
+    return scheme + text[len(scheme) :]
 
 
 host = Kind("HOST", read_host)

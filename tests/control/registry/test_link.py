@@ -94,15 +94,6 @@ class ServerTests(TestCase):
             await link.command(b"PING")
         self.assertFalse(str(caught.exception).endswith("."), caught.exception)
 
-    async def test_too_few_replicas(self) -> None:
-        """A master that was left alone, and must not write then, is given up: another one may have been appointed."""
-        link = self.link()
-        link.start()
-        await self.server.ask(b"CONFIG", b"SET", b"min-replicas-to-write", b"1")
-        with self.assertRaises(RegistryError):
-            await link.command(b"SET", b"x", b"y")
-        await until(lambda: link.generation == 2)
-
     async def test_a_way_that_ends(self) -> None:
         """The way may say that the server is not the right one any more: the link goes it again, and says why."""
         from wmesh.control.registry.link import way_to

@@ -81,13 +81,14 @@ class LookoutTests(TestCase):
         for post in self.posts:
             await post.close()
 
-    def server(self, role: str = "master") -> Post:
-        """A data node. Its role may be changed: `server.role`."""
+    def server(self, role: str | bytes = "master") -> Post:
+        """A data node of this role; bytes are its whole answer."""
 
         def answer(command: list[bytes]) -> Answer:
             if post in self.silent:
                 return None
-            return bulk(post.role) if command[0] == b"ROLE" else b"+PONG\r\n"
+            role = post.role if isinstance(post.role, bytes) else bulk(post.role)
+            return role if command[0] == b"ROLE" else b"+PONG\r\n"
 
         post: Any = Post(answer)
         post.role = role
@@ -269,6 +270,9 @@ class LookoutTests(TestCase):
         self.assertIn("unknown command", await self.fails(self.lookout(redis)))
         for nonsense in (b":1\r\n", b"+OK\r\n", bulk("a"), bulk("h", "no port")):
             self.assertIn("is it a Sentinel?", await self.fails(self.lookout(self.sentinel_like(nonsense))))
+        for nonsense in (b":1\r\n", b"*0\r\n", b"*-1\r\n", bulk("")):
+            strange = self.server(nonsense)
+            self.assertIn("it is no master but", await self.fails(self.lookout(self.sentinel(strange))))
 
     def sentinel_like(self, answer: bytes) -> Post:
         post = Post(lambda command: b"+PONG\r\n" if command[0] == b"PING" else answer)

@@ -34,16 +34,7 @@ DELAY_FACTOR = 1.7
 GOOD_AGE = 5.0
 
 # What a server says when this connection, or this server, is no longer the right one to talk to.
-_UNFIT = (
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "NOREPLICAS",
-    "NOAUTH",
-    "WRONGPASS",
-    "UNBLOCKED",
-    "CLUSTERDOWN",
-)
+_UNFIT = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS", "UNBLOCKED", "CLUSTERDOWN")
 
 
 class NoScript(RegistryError):

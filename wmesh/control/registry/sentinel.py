@@ -115,9 +115,11 @@ class Lookout:
         target = self._target.master_at(place)
         connection = await dial(target, self._reactor, self._timeout)
         try:
-            role = (await ask(connection, target, self._reactor, self._timeout, b"ROLE"))[0]
+            role = await ask(connection, target, self._reactor, self._timeout, b"ROLE")
+            role = role[0] if isinstance(role, list) and role else role
             if role != b"master":
-                raise RegistryError(f"it says that it is no master but a {role.decode(errors='replace')}")
+                said = role.decode(errors="replace") if isinstance(role, bytes) else "stranger"
+                raise RegistryError(f"it says that it is no master but a {said}")
         except BaseException:
             abort(connection)
             raise
@@ -164,7 +166,10 @@ class Lookout:
             raise RegistryError(f"{error}{hint}") from error
         try:
             facts = dict(zip(flat[::2], flat[1::2], strict=True))
-            return _Word(place, (address[0].decode(), int(address[1])), int(facts[b"config-epoch"]))
+            port = int(address[1])
+            if not 0 < port < 65536:
+                raise ValueError
+            return _Word(place, (address[0].decode(), port), int(facts[b"config-epoch"]))
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             raise RegistryError("what it answers makes no sense; is it a Sentinel?") from None
 

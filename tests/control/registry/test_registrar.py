@@ -21,6 +21,13 @@ class OwnHostTests(TestCase):
         self.assertEqual(await own_host(Target(path="/run/x.sock"), reactor), "127.0.0.1")
         self.assertEqual(await own_host(parse_target("redis://127.0.0.1"), reactor), "127.0.0.1")
 
+    async def test_by_way_of_sentinels(self) -> None:
+        """The first Sentinel that there is a way to counts."""
+        from twisted.internet import reactor
+
+        target = parse_target("redis+sentinel://nowhere.invalid,127.0.0.1/mesh")
+        self.assertEqual(await own_host(target, reactor), "127.0.0.1")
+
     async def test_no_way(self) -> None:
         """A host that does not exist is an error that says what to do."""
         from twisted.internet import reactor

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import Server, spawn, until
 from wmesh import api
 
 ROOT = Path(__file__).parents[1]
-RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
+RECORDS, LEASES, LOADS = "{wmesh}:records", "{wmesh}:leases", "{wmesh}:loads"
 
 
 class RegisterTests(TestCase):
@@ -70,6 +71,15 @@ class RegisterTests(TestCase):
             lambda data: data is not None and json.loads(data)["memory"] > 1e6, "HGET", LOADS, "pricing/127.0.0.1:3007"
         )
 
+    async def test_load_that_cannot_be(self) -> None:
+        """It is left out of the heartbeat, with one warning, and the lease is renewed all the same."""
+        with capturedLogs() as logged:
+            await self.stay(heartbeat=0.05, load=lambda: api.LoadSample(-1.0, 100))
+            await self.server.until(b'{"memory":100}', "HGET", LOADS, "pricing/127.0.0.1:3007")
+            before = await self.server.ask("ZSCORE", LEASES, "pricing/127.0.0.1:3007")
+            await self.server.until(lambda end: end > before, "ZSCORE", LEASES, "pricing/127.0.0.1:3007")
+        self.assertEqual(sum("left out" in str(event.get("log_format")) for event in logged), 1)
+
     async def test_forgotten_by_an_emptied_registry(self) -> None:
         """After FLUSHALL the next heartbeat brings it back."""
         await self.stay(heartbeat=0.1)
@@ -92,6 +102,14 @@ class RegisterTests(TestCase):
             ({"tags": "core"}, api.RecordError, "tags: 'core'"),
             ({"metadata": {"x": 1}}, api.RecordError, "metadata.x: 1"),
             ({"metadata": ["x"]}, api.RecordError, "metadata"),
+            ({"metadata": {1: "x", "a": "y"}}, api.RecordError, "metadata: 1"),
+            ({"tags": 7}, api.RecordError, "tags: 7"),
+            ({"tags": ["\x1b[2J"]}, api.RecordError, "tags"),
+            ({"host": 7}, api.RecordError, "host: 7"),
+            ({"host": "10.0.0.1:80"}, api.RecordError, "host"),
+            ({"port": "80"}, api.RecordError, "port: '80'"),
+            ({"metadata": {"a": "x" * 5_000_000}}, api.RecordError, "metadata.a"),
+            ({"lease": 1e6}, api.RegistryError, "lease: 1e"),
             ({"heartbeat": 20.0}, api.RegistryError, "heartbeat: 20"),
             ({"lease": -1}, api.RegistryError, "lease: -1"),
             ({"namespace": "a}b"}, api.RegistryError, "namespace"),

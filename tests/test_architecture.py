@@ -49,11 +49,24 @@ TYPES_ONLY = {("random", "Random")}
 
 MAX_LINES = 400
 
+# Longer modules have a test file of their own: wmesh/a/b.py is tested by tests/a/test_b.py, a package's own module
+# wmesh/a/__init__.py by tests/a/test_a.py. These are tested by others, for a reason.
+UNTESTED_LINES = 30
+TESTED_ELSEWHERE = {
+    "control/probes/connection.py": "the part that all probes share; each of their test files holds it",
+}
+
 
 def sources() -> Iterator[tuple[Path, str]]:
     """(file, part) of every source file of the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         yield path, path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def home_of_tests(path: Path) -> Path:
+    """Where the tests of a source file belong."""
+    name = path.parent.name if path.stem == "__init__" else path.stem
+    return ROOT / "tests" / path.relative_to(PACKAGE).parent / f"test_{name}.py"
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -130,6 +143,16 @@ class ArchitectureTests(SynchronousTestCase):
             and "onger than most" not in "\n".join(lines[:30])
         ]
         self.assertEqual(wrong, [])
+
+    def test_tests_mirror_the_package(self) -> None:
+        """Whoever changes a module knows which tests to run, and where to write the next one."""
+        missing = {
+            str(path.relative_to(PACKAGE)): str(home_of_tests(path).relative_to(ROOT))
+            for path, _ in sources()
+            if len(path.read_text().splitlines()) > UNTESTED_LINES and not home_of_tests(path).exists()
+        }
+        self.assertEqual({name: test for name, test in missing.items() if name not in TESTED_ELSEWHERE}, {})
+        self.assertEqual(set(TESTED_ELSEWHERE) - set(missing), set(), "no exceptions any more")
 
     def test_every_module_says_what_it_is(self) -> None:
         """Each file opens with an essay."""

@@ -31,7 +31,7 @@ from twisted.logger import Logger
 
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.registry.codec import encode_record
+from wmesh.control.registry.codec import encode_record, load_from, shown
 from wmesh.control.registry.registrar import Registrar, own_host
 from wmesh.errors import MeshError, RecordError, RegistryError
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 RETRY = 0.5
+MAX_LEASE = 86400.0
 
 log = Logger()
 
@@ -136,7 +137,7 @@ def register(
 
     async def work() -> Registration:
         target = registry_target(registry_url)
-        _check(lease, heartbeat, tags, metadata)
+        _check(lease, heartbeat, host, tags, metadata)
         address = Address(host if host is not None else await own_host(target, reactor), port)
         record = InstanceRecord(
             service=service,
@@ -194,7 +195,21 @@ async def _register(
         finally:
             await registrar.stop()
         raise
-    beat = Heartbeat(registrar, spec.heartbeat, reactor, rng, lambda: {(record.service, record.id): load()})
+    key = (record.service, record.id)
+    told = False
+
+    def collect() -> dict[tuple[str, str], LoadSample]:
+        nonlocal told
+        sample = load()
+        try:
+            load_from({"cpu": sample.cpu, "memory": sample.memory})
+        except RecordError as error:
+            if not told:
+                told = True
+                log.warn("load() of {service}/{id}: {why}; it is left out", service=key[0], id=key[1], why=error)
+        return {key: sample}
+
+    beat = Heartbeat(registrar, spec.heartbeat, reactor, rng, collect)
     beat.add(record)
     beat.start()
     return Registration(record, reactor, registrar, beat)
@@ -217,14 +232,18 @@ async def _first(reactor: Any, registrar: Registrar, record: InstanceRecord, pat
         await deferLater(reactor, RETRY)
 
 
-def _check(lease: float, heartbeat: float, tags: object, metadata: object) -> None:
+def _check(lease: float, heartbeat: float, host: object, tags: object, metadata: object) -> None:
     """What the codec cannot see. Fails with RegistryError."""
     for name, seconds in (("lease", lease), ("heartbeat", heartbeat)):
         if not (math.isfinite(seconds) and seconds > 0):
             raise RegistryError(f"{name}: {seconds}; should be a number of seconds above 0")
     if heartbeat >= lease:
         raise RegistryError(f"heartbeat: {heartbeat:g}; should be well below the lease of {lease:g} s, a third of it")
-    if isinstance(tags, str):
-        raise RecordError(f"tags: {tags!r}; should be a list of texts")
+    if lease > MAX_LEASE:
+        raise RegistryError(f"lease: {lease:g}; should be at most {MAX_LEASE:g} s, a day")
+    if host is not None and not isinstance(host, str):
+        raise RecordError(f"host: {shown(host)}; should be a text: an IP address or host name")
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        raise RecordError(f"tags: {shown(tags)}; should be a list of texts")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise RecordError("metadata: should be a mapping of texts")

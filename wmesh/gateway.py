@@ -1,17 +1,17 @@
 """The map of the house: every part is built here, handed what it needs, started and stopped in order.
 
-    registry ─► preserver ─► Directory ◄─ prober, static instances  control plane
+    registry ─► preserver ─► Directory ◄─ prober, declared instances  control plane
         ▲            │  ▲
-    heartbeat        │  └── observe                                 one Directory joins the planes
+    heartbeat        │  └── observe                                   one Directory joins the planes
         ▲            ▼
-    deployment    clusters ◄── exchanges ◄── listeners              data plane
+    deployment    clusters ◄── exchanges ◄── listeners                data plane
         ▲                                        │
         └── controls ◄── admin site ◄────────────┘ (an ordinary route to the built-in service wmesh-admin)
 
 Starting: sockets are bound first, so that a taken port is known before anything is launched; clients are let in once
-the registry has told what it knows and everybody there was checked once; then the services are deployed. Stopping:
-listeners close, running exchanges finish or meet the drain timeout, launched instances are stopped in reverse order,
-and the registry goes last. `stopService` returns the Deferred of the whole chain.
+registry and DNS have told what they know and everybody there was checked once; then the services are deployed.
+Stopping: listeners close, running exchanges finish or meet the drain timeout, launched instances are stopped in reverse
+order, and the registry goes last. `stopService` returns the Deferred of the whole chain.
 """
 
 from __future__ import annotations
@@ -46,8 +46,11 @@ from wmesh.control.registry import registry_for
 from wmesh.control.registry.memory_file import MemoryFile
 from wmesh.control.registry.preserver import Preserver
 from wmesh.control.slot import follow
+from wmesh.control.sources import Declared
+from wmesh.control.sources.lookup import Resolver
+from wmesh.control.sources.question import Questions
 from wmesh.errors import LaunchError, MeshError
-from wmesh.events import Event, HealthChanged, InstanceAdded, InstancesReset
+from wmesh.events import Event, HealthChanged, InstanceAdded
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, Health, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
@@ -57,6 +60,9 @@ from wmesh.proxy.plane import DataPlane
 from wmesh.wire.forwarded import Peers
 
 ADMIN = "wmesh-admin"
+FIRST_ANSWERS = 3.0
+"""Seconds that listeners wait for the first answers of the DNS."""
+
 FIRST_ROUND = 3.0
 """Seconds that listeners wait for the first check of instances known at the start."""
 
@@ -117,6 +123,16 @@ class Gateway(Service):
                 config.registry.namespace,
                 self._launched.__contains__,
             ),
+            reserved=(ADMIN,),
+        )
+        self.declared = Declared(
+            config.services,
+            self.directory,
+            Resolver(Questions(reactor), config.mesh.dns_servers),
+            reactor,
+            clock,
+            self._random,
+            config.mesh.dns_hold,
         )
         self.prober = Prober(self.directory, reactor, self._random, probes(reactor))
         self.launcher = ProcessLauncher(reactor, config.mesh.state_dir)
@@ -131,6 +147,7 @@ class Gateway(Service):
             reactor,
             self._random,
             self._announce,
+            self._warn,
             reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
             tail=_tail(config),
         )
@@ -155,6 +172,7 @@ class Gateway(Service):
             clock,
             clock(),
             self.preserver.describe,
+            self.declared.describe,
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
@@ -174,6 +192,9 @@ class Gateway(Service):
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
+
+    def _warn(self, text: str) -> None:
+        log.warn("{text}", text=text)
 
     # --- starting
 
@@ -197,7 +218,9 @@ class Gateway(Service):
         self.preserver.start()
         await self.registry.start(self.preserver.take)
         self._announce(f"registry: {_registry_line(self.registry.status())}")
-        self._apply_static()
+        await self.declared.start(FIRST_ANSWERS)
+        if self._stopping is not None:
+            return
         self.plane.start()
         self.prober.start()
         self.heartbeat.start()
@@ -239,22 +262,6 @@ class Gateway(Service):
             return
         address = Address(_reachable(host.host), host.port)
         self.directory.apply(InstanceAdded(InstanceRecord(ADMIN, "self", address, origin="builtin")))
-
-    def _apply_static(self) -> None:
-        records = tuple(
-            InstanceRecord(
-                spec.name,
-                str(instance.address),
-                instance.address,
-                spec.version,
-                instance.weight or spec.weight,
-                spec.tags,
-                origin="static",
-            )
-            for spec in self.config.services
-            for instance in spec.instances
-        )
-        self.directory.apply(InstancesReset("static", records))
 
     def _urls(self) -> list[str]:
         urls = []
@@ -332,6 +339,7 @@ class Gateway(Service):
         self.plane.stop()
 
     async def _stop_control(self) -> None:
+        self.declared.stop()
         self.prober.stop()
         await self.deployment.stop_all()
         self.guests.stop()

@@ -46,7 +46,11 @@ class Registry(Protocol):
         """Put a record in, with a fresh lease. Registering the same record again only renews it."""
 
     def deregister(self, service: str, id: str) -> Awaitable[None]:
-        """Take a record out, at once. Unknown ids are no error."""
+        """Take a record out, at once. Unknown ids are no error.
+
+        What was registered through this object is taken out only if it still stands there: under the same id somebody
+        else may have registered since. What was not, whoever registered it.
+        """
 
     def renew(self, beats: Mapping[tuple[str, str], LoadSample]) -> Awaitable[Sequence[tuple[str, str]]]:
         """Renew leases by (service, id), with what each uses now. Answers those the registry does not know."""

@@ -45,7 +45,9 @@ class InstanceRecord:
 
     `incarnation` differs between two lives of the same id, so that a reused address is never mistaken for the old
     instance. `weight` is relative (1 to 1000). `origin` says which source vouches for it: "static" (the configuration),
-    "registry" (a lease; also what this gateway launched and registered), "builtin" (part of the gateway itself).
+    "registry" (a lease; also what this gateway launched and registered), "builtin" (part of the gateway itself),
+    "named/SERVICE/SOURCE" (a name that was looked up). What stands before a slash is a family: sources of one family
+    may hand an instance over to each other, and it stays the same instance.
     """
 
     service: str
@@ -128,6 +130,25 @@ class StaticInstance:
     address: Address
     weight: int | None = None
 
+    @property
+    def port(self) -> int:
+        return self.address.port
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInstances:
+    """Instances that the DNS knows: the addresses of `name` at `port`, or, without a port, its SRV records.
+
+    `weight` is for each instance; SRV records bring weights of their own.
+    """
+
+    name: str
+    port: int | None = None
+    weight: int | None = None
+
+    def __str__(self) -> str:
+        return f"srv:{self.name}" if self.port is None else f"dns:{self.name}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
@@ -156,7 +177,7 @@ class ServiceSpec:
     dependencies: tuple[str, ...] = ()
     deployment_priority: int = 100
     command: tuple[str, ...] = ()
-    instances: tuple[StaticInstance, ...] = ()
+    instances: tuple[StaticInstance | NamedInstances, ...] = ()
     routes: tuple[RouteSpec, ...] = ()
     strip_prefix: bool = True
     max_connections: int = 0
@@ -172,11 +193,17 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class MeshSpec:
-    """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children."""
+    """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children.
+
+    `dns_servers` are IP addresses; none: those of the machine. `dns_hold` is for how long (seconds) instances are kept
+    that the DNS denies.
+    """
 
     name: str = "wmesh"
     log_level: str = "info"
     state_dir: str = "var/wmesh"
+    dns_servers: tuple[Address, ...] = ()
+    dns_hold: float = 300.0
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -72,6 +72,8 @@ class ScaleTests(OperateTestCase):
             answer = self.scale(body)
             self.assertEqual((answer.status, answer.document["error"]), (400, "bad_request"), body)
             self.assertIn(words, answer.document["reason"])
+        for depth in range(800, 1000):
+            self.assertEqual(self.scale('{"instances": ' + "[" * depth + "]" * depth + "}").status, 400, depth)
         self.assertEqual(self.controls.scaled, [])
 
     def test_what_makes_no_sense_to_the_mesh(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -43,6 +41,13 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual((status, err), (0, ""))
         for words in ("good", "tcp:8000", "embedded:", "walmart-pricing", "/walmart-pricing/", "1 to 3", "note: "):
             self.assertIn(words, out)
+
+    def test_names(self) -> None:
+        """What is looked up is counted apart from what is fixed."""
+        text = STATIC.replace("h:1", "h:1, dns:web.test:80, srv:web.test")
+        status, out, _ = self.wmesh("check", self.file(text))
+        self.assertEqual(status, 0)
+        self.assertIn("1 fixed, 2 by DNS", out)
 
     def test_all_problems_one_a_line(self) -> None:
         """Each problem is one line that an editor can jump to; nothing goes to standard output."""
@@ -94,26 +99,3 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(status, 0)
         for words in ("1 launched", "from the registry", "no route", "off"):
             self.assertIn(words, out)
-
-    def test_called_wrongly(self) -> None:
-        """A missing or unknown command, or no file, is told with the usage."""
-        for arguments in ((), ("check",), ("chekc", "x"), ("check", "x", "y")):
-            status, _, err = self.wmesh(*arguments)
-            self.assertEqual(status, 2)
-            self.assertIn("usage: wmesh", err)
-
-    def test_help_and_version(self) -> None:
-        """Both are answered with success."""
-        self.assertEqual(self.wmesh("--help")[0], 0)
-        self.assertTrue(self.wmesh("--version")[1].startswith("wmesh "))
-
-    def test_nothing_is_loaded_that_is_not_needed(self) -> None:
-        """Checking loads no Twisted and opens no socket, so it is quick and safe anywhere."""
-        program = (
-            "import sys; from wmesh.cli import main; status = main(['check', 'etc/mesh.ini']);"
-            "sys.exit(status or bool({'twisted', 'socket', 'asyncio'} & set(sys.modules)))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, env={}, capture_output=True, timeout=60, check=False
-        )
-        self.assertEqual((done.returncode, done.stderr), (0, b""))

@@ -112,6 +112,18 @@ class DirectoryTests(SynchronousTestCase):
         removed = [event for event in self.heard if isinstance(event, InstanceRemoved)]
         self.assertEqual(removed, [InstanceRemoved("pricing", "p1", "replaced")] * 2)
 
+    def test_sources_of_a_family_hand_over(self) -> None:
+        """Between them an instance stays the same; from any other source it is another one."""
+        self.put(a_record(origin="named/pricing/dns:a:1"), origin="named/pricing/dns:a:1")
+        self.directory.observe(self.member(), GOOD)
+        kept = self.member()
+        self.directory.apply(InstanceUpdated(a_record(origin="named/pricing/dns:b:1")))
+        self.put(origin="named/pricing/dns:a:1")
+        self.assertIs(self.member(), kept)
+        self.assertIs(kept.health.state, Health.HEALTHY)
+        self.directory.apply(InstanceAdded(a_record(origin="registry")))
+        self.assertIs(self.member().health.state, Health.UNKNOWN)
+
     def test_results_of_the_dead_are_ignored(self) -> None:
         """A check that was under way when the instance left changes nothing, not even for its successor."""
         self.put(a_record())

@@ -109,6 +109,7 @@ class PortTests(RuleTests):
     def test_the_gateway_as_its_own_instance(self) -> None:
         """A mesh that sends requests to itself would do so for ever."""
         self.assertIn("circles", self.only("[service:a]\ninstances = localhost:8000\n").message)
+        self.assertIn("circles", self.only("[service:a]\ninstances = srv:web.test, dns:localhost:8000\n").message)
 
 
 class SourceTests(RuleTests):

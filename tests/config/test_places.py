@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.test_kinds import refusal
 from wmesh.config import places
-from wmesh.model import Address, RouteSpec, StaticInstance
+from wmesh.model import Address, NamedInstances, RouteSpec, StaticInstance
 
 
 class InstanceTests(SynchronousTestCase):
@@ -37,6 +37,94 @@ class InstanceTests(SynchronousTestCase):
             "h:80 weight=2, h:80": "listed twice",
         }.items():
             self.assertIn(hint, refusal(places.instances, text))
+
+
+class NamedInstanceTests(SynchronousTestCase):
+    def test_dns_and_srv(self) -> None:
+        """Mixed with fixed addresses, on one line or several; case, weights, full names."""
+        self.assertEqual(
+            places.instances.read(
+                "10.0.0.1:80, dns:shop_1.internal:3000 weight=3\nSRV:_http._tcp.shop.test, srv:web.service.consul\n"
+                "dns:localhost:80\ndns:db.:80"
+            ),
+            (
+                StaticInstance(Address("10.0.0.1", 80)),
+                NamedInstances("shop_1.internal", 3000, 3),
+                NamedInstances("_http._tcp.shop.test"),
+                NamedInstances("web.service.consul"),
+                NamedInstances("localhost", 80),
+                NamedInstances("db.", 80),
+            ),
+        )
+
+    def test_hosts_that_are_called_so(self) -> None:
+        """A host may be called dns, and have a port."""
+        self.assertEqual(places.instances.read("dns:53"), (StaticInstance(Address("dns", 53)),))
+
+    def test_slips(self) -> None:
+        """Each slip is answered with the right spelling."""
+        for text, hint in {
+            "dns:web": "write dns:web:PORT",
+            "dns:": "write dns:NAME:PORT",
+            "dns::80": "write dns:NAME:PORT",
+            "dns:web:99999": "1 to 65535",
+            "dns:web:0": "1 to 65535",
+            "dns:web:http": "1 to 65535",
+            "dns:10.0.0.1:80": "leave dns: or srv: out for 10.0.0.1",
+            "dns:[::1]:80": "leave dns: or srv: out for ::1",
+            "dns:we b:80": "a comma",
+            "dns:-web:80": "not a name in the DNS",
+            "dns:web..test:80": "not a name in the DNS",
+            "dns:wéb:80": "not a name in the DNS",
+            f"dns:{'a' * 64}.test:80": "at most 63",
+            f"dns:{'a.' * 130}test:80": "at most 253",
+            "dns://web:80": "without a scheme",
+            "dns:web:80 weight=0": "1 to 1000",
+            "dns:_http._tcp.web:80": "write srv:_http._tcp.web",
+            "srv:": "write srv:_http._tcp.NAME",
+            "srv:_http._tcp.web:80": "write srv:_http._tcp.web;",
+            "srv:_http.tcp.web": "srv:_http._tcp.NAME",
+            "srv:http._tcp.web": "srv:_http._tcp.NAME",
+            "srv:_http._tcp": "srv:_http._tcp.NAME",
+            "srv:_http": "srv:_http._tcp.NAME",
+            "srv:10.0.0.1": "leave dns: or srv: out for 10.0.0.1",
+            "srv:_http._tcp.web weight=2": "weights of their own",
+            "dns:web:80, dns:WEB.:80": "listed twice",
+            "srv:web.test, srv:web.test": "listed twice",
+        }.items():
+            self.assertIn(hint, refusal(places.instances, text), text)
+
+    def test_shown_as_written(self) -> None:
+        """Status and logs name a source by what stands in the file."""
+        for text in ("dns:shop.internal:3000", "srv:_http._tcp.shop.test"):
+            self.assertEqual(str(places.instances.read(text)[0]), text)
+
+
+class NameServerTests(SynchronousTestCase):
+    def test_addresses(self) -> None:
+        """With or without a port, of both families."""
+        self.assertEqual(
+            places.name_servers.read("10.0.0.2, 127.0.0.1:5353, ::1, [::1]:54\n[2001:db8::1]"),
+            (
+                Address("10.0.0.2", 53),
+                Address("127.0.0.1", 5353),
+                Address("::1", 53),
+                Address("::1", 54),
+                Address("2001:db8::1", 53),
+            ),
+        )
+
+    def test_slips(self) -> None:
+        """Names would have to be looked up first."""
+        for text, hint in {
+            "dns.internal": "IP address",
+            "dns.internal:53": "IP address",
+            "10.0.0.2:99999": "1 to 65535",
+            "10.0.0.2:": "1 to 65535",
+            "udp://10.0.0.2": "IP address",
+            "::1, [::1]:53": "listed twice",
+        }.items():
+            self.assertIn(hint, refusal(places.name_servers, text), text)
 
 
 class RouteTests(SynchronousTestCase):

@@ -39,13 +39,15 @@ def service(name: str, *dependencies: str, port: int = 0, least: int = 1, most: 
 
 
 class DeploymentCase(SynchronousTestCase):
-    """`lines` is what was announced, `events` what the Directory told, `taken` the ports that strangers hold."""
+    """`lines` is what was announced, `warned` those of it that warn, `events` what the Directory told, and `taken` the
+    ports that strangers hold."""
 
     def scene(self, *specs: ServiceSpec, reserved: tuple[int, ...] = ()) -> None:
         self.clock = Clock()
         self.launcher = FakeLauncher()
         self.probe = ScriptedProbe()
         self.lines: list[str] = []
+        self.warned: list[str] = []
         self.taken: set[int] = set()
         self.registry = MemoryRegistry(self.clock, lease=1e9)
         self.registry_trouble: list[Exception] = []
@@ -64,9 +66,14 @@ class DeploymentCase(SynchronousTestCase):
             self.clock,
             Random(3),
             self.lines.append,
+            self.warn,
             reserved=reserved,
             free=lambda host, port: port not in self.taken,
         )
+
+    def warn(self, line: str) -> None:
+        self.lines.append(line)
+        self.warned.append(line)
 
     def register(self, record: InstanceRecord) -> Deferred[None]:
         return fail(self.registry_trouble[0]) if self.registry_trouble else self.registry.register(record)

@@ -18,7 +18,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase, listener_label
 from wmesh.control.registry.memory import MemoryRegistry
 from wmesh.errors import ControlError
-from wmesh.events import InstanceAdded, InstanceRemoved, LoadReported
+from wmesh.events import InstanceAdded, InstanceRemoved, LoadReported, SuspicionChanged
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import (
     GatewaySpec,
@@ -64,7 +64,14 @@ class ControlsTestCase(SynchronousTestCase):
             ("services x and y share a port",),
         )
         self.controls = MeshControls(
-            self.config, self.directory, self.registry, deployment, self.traffic, self.clock.seconds, 0.0
+            self.config,
+            self.directory,
+            self.registry,
+            deployment,
+            self.traffic,
+            self.clock.seconds,
+            0.0,
+            sources=lambda: [{"source": "dns:web.test:80"}],
         )
         self.successResultOf(self.registry.start(self.directory.apply))
         self.controls.phase = Phase.RUNNING
@@ -169,6 +176,23 @@ class StatusTests(ControlsTestCase):
         }
         for endpoint, label in table.items():
             self.assertEqual(listener_label(endpoint), label)
+
+
+class SourceTests(ControlsTestCase):
+    def test_shown_twice(self) -> None:
+        """Sources stand where people look first, and where graphs are made from."""
+        self.make(PRICING)
+        for document in (self.controls.status(), self.controls.stats()):
+            self.assertEqual(document["sources"], [{"source": "dns:web.test:80"}])
+
+    def test_whose_suspects(self) -> None:
+        """Those whom the DNS denies are no suspects of the registry."""
+        self.make(PRICING)
+        self.directory.apply(InstanceAdded(a_record("leased", "pricing")))
+        self.directory.apply(InstanceAdded(a_record("named", "pricing", origin="named/pricing/dns:web.test:80")))
+        for name in ("leased", "named"):
+            self.directory.apply(SuspicionChanged("pricing", name, "gone"))
+        self.assertEqual(self.controls.status()["registry"]["preservation"]["suspects"], 1)
 
 
 class StatsTests(ControlsTestCase):

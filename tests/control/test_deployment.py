@@ -117,6 +117,7 @@ class LateTests(DeploymentCase):
                 "warmer: waits for pricing",
             ],
         )
+        self.assertEqual(self.warned, self.lines)
         self.assertEqual(outcome.failed["warmer"], "waits for pricing")
         self.assertTrue(str(outcome).startswith("0 of 3 services are healthy; api: not healthy after 30 s"))
         self.assertEqual(
@@ -140,8 +141,13 @@ class LateTests(DeploymentCase):
         """A line that cannot be printed costs that line, nothing else."""
         self.scene(service("api"))
         self.patch(self.deployment, "_tell", lambda line: 1 / 0)
+        self.patch(self.deployment, "_tell_trouble", lambda line: 1 / 0)
         self.assertEqual(self.successResultOf(self.deploy()).healthy, ("api",))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.launcher.crash("api-1")
+        self.pass_time(0.2)
+        self.assertIn("api-1", self.launcher.running)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_degraded(self) -> None:
         """Up once, sick now: it is described so, and dependents that run are left running."""

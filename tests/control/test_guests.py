@@ -16,6 +16,7 @@ from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.registry.memory import MemoryRegistry, MemoryStore
 from wmesh.errors import ControlError, RegistryError
+from wmesh.events import InstanceAdded
 from wmesh.model import Address, InstanceRecord, LoadSample
 
 PLACE = {"host": "10.0.0.7", "port": 3007}
@@ -118,6 +119,9 @@ class GuestsTests(SynchronousTestCase):
 
     def test_lies_are_refused(self) -> None:
         """Each is 422 and names its field; nothing is registered."""
+        deep: Any = []
+        for _ in range(5000):
+            deep = [deep]
         table: list[tuple[dict[str, Any], str]] = [
             ({"port": 99999}, "port: 99999"),
             ({"port": "3007"}, "port: '3007'"),
@@ -126,6 +130,10 @@ class GuestsTests(SynchronousTestCase):
             ({"tags": "x"}, "tags: 'x'"),
             ({"metadata": {"a": "\n"}}, "metadata.a"),
             ({"metadata": {str(n): "x" * 1000 for n in range(60)}}, "at most 16384 bytes"),
+            ({"port": deep}, "port: a list of 1"),
+            ({"ttl": deep}, "ttl: a list of 1"),
+            ({"\x1b" * 99: 1}, "unknown field"),
+            ({"metadata": {"a": "\x1b[2J"}}, "metadata.a"),
             ({"ttl": 0}, "ttl: 0"),
             ({"ttl": True}, "ttl: True"),
             ({"ttl": float("nan")}, "ttl: nan"),
@@ -138,11 +146,15 @@ class GuestsTests(SynchronousTestCase):
             error = self.refused(**document)
             self.assertEqual(error.status, 422, document)
             self.assertIn(words, str(error))
+            self.assertTrue(str(error).isprintable() and len(str(error)) < 300)
         self.assertEqual((self.known(), self.guests.loads()), ([], {}))
 
     def test_what_is_the_gateways_own(self) -> None:
-        """Neither the admin side nor what this gateway launched can be replaced or taken out."""
+        """Neither the admin side nor what is launched or listed by this gateway can be replaced or taken out."""
         self.assertEqual(self.refused(service="wmesh-admin").status, 409)
+        listed = InstanceRecord("pricing", "listed", Address("127.0.0.1", 3007), origin="static")
+        self.directory.apply(InstanceAdded(listed))
+        self.assertEqual((self.refused("listed").status, self.removal("pricing", "listed")), (409, 404))
         own = InstanceRecord("pricing", "pricing-1", Address("127.0.0.1", 3007))
         self.registry.register(own)
         self.heart.add(own)
@@ -181,6 +193,7 @@ class GuestsTests(SynchronousTestCase):
         self.put(ttl=5)
         _, _, heart, self.guests = there = self.gateway()
         self.put(ttl=60)
+        self.assertEqual(self.known(), ["p-1"])
         self.wait(30)
         self.assertEqual(self.known(), ["p-1"])
         self.assertTrue(heart.holds("pricing", "p-1"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.control.scene import DeploymentCase, service
@@ -24,7 +25,8 @@ class LifeTests(DeploymentCase):
         after = self.directory.member("pricing", "pricing-1").record
         self.assertEqual(after.address, before.address)
         self.assertNotEqual(after.incarnation, before.incarnation)
-        self.assertEqual(self.lines[1], "pricing-1: killed by SIGKILL; starting it again in 0.1 s")
+        self.assertEqual(self.warned, ["pricing-1: killed by SIGKILL; starting it again in 0.1 s"])
+        self.assertEqual(self.lines[1], self.warned[0])
         self.assertTrue(self.lines[2].startswith("pricing: 1 of 1 healthy at 127.0.0.1:3007"))
         state = self.state("pricing")
         self.assertEqual((state["restarts"], state["last_exit"], state["running"]), (1, "killed by SIGKILL", 1))
@@ -70,7 +72,7 @@ class LifeTests(DeploymentCase):
         done = self.deploy()
         self.pass_time(1)
         self.assertEqual(self.successResultOf(done).healthy, ("pricing",))
-        self.assertEqual(self.lines[0], "pricing-1: cannot be started: no such command; starting it again in 0.1 s")
+        self.assertEqual(self.warned[0], "pricing-1: cannot be started: no such command; starting it again in 0.1 s")
         self.assertEqual(self.launcher.history, ["pricing-1"] * 3)
 
     def test_an_end_during_the_launch(self) -> None:
@@ -91,6 +93,7 @@ class LifeTests(DeploymentCase):
         done = self.deploy()
         self.pass_time(5)
         self.assertEqual(self.lines, ["pricing-1: cannot be registered: no connection; still trying"])
+        self.assertEqual(self.warned, self.lines)
         self.registry_trouble.clear()
         self.pass_time(1.5)
         self.successResultOf(done)
@@ -152,6 +155,57 @@ class LeavingTests(DeploymentCase):
         self.assertIn("api-1", self.launcher.running)
         self.pass_time(0.3)
         self.successResultOf(done)
+
+
+    def said_of_the_registry(self) -> list[tuple[str, str]]:
+        """(level, text) of what was logged while everything stopped, and the registry was away."""
+        away = RegistryError("no connection")
+        object.__setattr__(self.deployment._means, "registry_remove", lambda *_: fail(away))
+        with capturedLogs() as logged:
+            done = self.deployment.stop_all()
+            self.pass_time(0.2)
+            self.successResultOf(done)
+        return [(event["log_level"].name, formatEvent(event)) for event in logged]
+
+    def test_deregistering_fails(self) -> None:
+        """What was registered stays so until its lease ends, and that is worth a warning."""
+        self.scene(service("api"))
+        self.deploy()
+        self.assertEqual(
+            self.said_of_the_registry(), [("warn", "api-1 stays registered until its lease ends: no connection")]
+        )
+
+    def test_deregistering_what_was_never_registered(self) -> None:
+        """Every try to register has failed: then nothing is claimed to stay."""
+        self.scene(service("api"))
+        self.registry_trouble.append(RegistryError("no connection"))
+        self.deploy()
+        self.assertEqual(
+            self.said_of_the_registry(),
+            [("info", "api-1 was never registered, as far as can be told: no connection")],
+        )
+
+    def test_deregistering_after_another_life(self) -> None:
+        """What is said is about the present life, whatever became of the one before."""
+        self.scene(service("api"))
+        self.deploy()
+        self.registry_trouble.append(RegistryError("no connection"))
+        self.launcher.crash("api-1")
+        self.pass_time(0.5)
+        ((level, _),) = self.said_of_the_registry()
+        self.assertEqual(level, "info")
+
+    def test_an_orderly_end_is_no_warning(self) -> None:
+        """Scaled down or stopped: nobody is alarmed by what was asked for."""
+        self.scene(service("api"))
+        self.deploy()
+        self.scale("api", 2)
+        self.pass_time(0.2)
+        self.scale("api", 1)
+        self.pass_time(0.2)
+        self.successResultOf(self.deployment.stop_all())
+        self.assertEqual(self.lines[-1], "api: api-1 stopped")
+        self.assertEqual(self.warned, [])
 
 
 class WaitingTests(SynchronousTestCase):

@@ -36,14 +36,14 @@ class Instance(Resource):
 
     isLeaf = True
 
-    def __init__(self, name: str, port: int = 0) -> None:
+    def __init__(self, name: str, port: int = 0, interface: str = "127.0.0.1") -> None:
         super().__init__()
         self.name = name
         self.check: Callable[[], int | Deferred[int]] = lambda: 200
         self.checks = 0
         self.requests = 0
         self.waiting: list[Request] = []
-        self._port: Any = network.listenTCP(port, QuietSite(self), interface="127.0.0.1")
+        self._port: Any = network.listenTCP(port, QuietSite(self), interface=interface)
         self.port: int = self._port.getHost().port
 
     @property

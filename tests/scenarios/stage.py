@@ -62,9 +62,9 @@ class Stage:
         self._known[path.parent].add(path)
         return path
 
-    def instance(self, name: str, port: int = 0) -> Instance:
+    def instance(self, name: str, port: int = 0, interface: str = "127.0.0.1") -> Instance:
         """An instance that listens in this process."""
-        instance = Instance(name, port)
+        instance = Instance(name, port, interface)
         self._instances.append(instance)
         return instance
 

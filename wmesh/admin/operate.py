@@ -136,7 +136,11 @@ def _instances(document: dict[str, object]) -> int:
     instances = document["instances"]
     # True and False are integers to Python, but not to JSON.
     if not isinstance(instances, int) or isinstance(instances, bool):
-        raise ControlError(f'"instances" must be a whole number such as 2, not {json.dumps(instances)[:40]}', 400)
+        try:
+            said = json.dumps(instances)[:40]
+        except RecursionError:
+            said = "something so deep"
+        raise ControlError(f'"instances" must be a whole number such as 2, not {said}', 400)
     return instances
 
 

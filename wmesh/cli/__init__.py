@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from wmesh import __version__
-from wmesh.cli import check, instances, register, services
+from wmesh.cli import check, instances, register, scripts, services
 
-COMMANDS = (check, register, services, instances)
+COMMANDS = (check, register, services, instances, scripts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; answers its exit status. `argv` is without the program's name; None takes the process's own."""
+    _open_standard_streams()
     parser = argparse.ArgumentParser("wmesh", description="A service-discovery and load-balancing gateway.")
     parser.add_argument("--version", action="version", version=f"wmesh {__version__}")
     commands: Any = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -43,3 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _open_standard_streams() -> None:
+    """Whoever started us may have closed them: then nothing else may get their numbers, for they are handed on."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(null, True)
+    os.close(null)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - it stays open
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - it stays open

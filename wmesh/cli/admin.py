@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from wmesh.cli.tables import clean
 from wmesh.config import load
 from wmesh.errors import ConfigError, MeshError
 
@@ -124,5 +125,5 @@ def url_of(endpoint: str) -> str:
 def complain(error: Exception) -> int:
     """Print it, a line each, and answer the exit status for it."""
     for line in str(error).splitlines():
-        print(f"wmesh: {line}", file=sys.stderr)
+        print(f"wmesh: {clean(line)}", file=sys.stderr)
     return 1

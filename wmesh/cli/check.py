@@ -17,7 +17,7 @@ from typing import Any
 from wmesh.config import Loaded, load
 from wmesh.control.registry.tls import check_files
 from wmesh.errors import ConfigError, RegistryError
-from wmesh.model import MeshConfig, ServiceSpec
+from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
 from wmesh.registry_url import parse_target
 
 
@@ -94,7 +94,9 @@ def _admin(config: MeshConfig) -> str:
 
 def _instances(spec: ServiceSpec) -> str:
     if spec.instances:
-        return f"{len(spec.instances)} fixed"
+        named = sum(isinstance(each, NamedInstances) for each in spec.instances)
+        fixed = len(spec.instances) - named
+        return ", ".join([*([f"{fixed} fixed"] if fixed else []), *([f"{named} by DNS"] if named else [])])
     if not spec.command:
         return "from the registry"
     low, high = spec.scaling.min_instances, spec.scaling.max_instances

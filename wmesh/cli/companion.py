@@ -137,6 +137,10 @@ class Companion:
         self._joining = Deferred.fromCoroutine(self._join(address))
         self._joining.addErrback(self._not_joined)
         code = await self._command.ended
+        if self._registration is None and not self._leaving:
+            # Only what runs in the foreground can be watched, and ended with.
+            daemon = "" if code else "; if it went on in the background, it has to stay in the foreground"
+            log.warn("the command ended before it was registered{daemon}", daemon=daemon)
         await self._leave()
         return code
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wmesh.cli.admin import Admin, AdminError, add_options, admin_for, complain
-from wmesh.cli.tables import size, span, table
+from wmesh.cli.tables import clean, size, span, table
 
 HEAD = ("ID", "ADDRESS", "HEALTH", "TAKES", "SINCE", "FLIGHT", "PICKS", "FAILED", "CPU", "MEMORY", "VERSION", "WHY NOT")
 NUMBERS = ("SINCE", "FLIGHT", "PICKS", "FAILED", "CPU", "MEMORY")
@@ -79,7 +79,7 @@ def ask(admin: Admin, service: str) -> dict[str, Any]:
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The table, with one line about the service above it."""
-    yield f"{report['name']}: {report['status']}{', ' if report['reason'] else ''}{report['reason']}"
+    yield clean(f"{report['name']}: {report['status']}{', ' if report['reason'] else ''}{report['reason']}")
     rows = [_row(instance) for instance in report["instances"]]
     if rows:
         yield from table(HEAD, rows, NUMBERS)
@@ -111,7 +111,7 @@ def _number(value: object) -> str:
 
 def _print(report: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(json.dumps(report, indent=2))
     else:
         print("\n".join(lines(report)))
 
@@ -121,7 +121,7 @@ def _watch(admin: Admin, service: str, report: dict[str, Any] | None, as_json: b
     last, problem = "", ""
     while True:
         if report is not None:
-            text = json.dumps(report, ensure_ascii=False) if as_json else "\n".join(lines(report))
+            text = json.dumps(report) if as_json else "\n".join(lines(report))
             state = _state(report)
             if in_place:
                 print(f"{_CLEAR}{text}", flush=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,6 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
     """What is to be done. Fails with MeshError, whose text may have several lines."""
     from wmesh.api import registry_target
     from wmesh.cli.companion import Plan
-    from wmesh.control.registry.tls import check_files
 
     config = _config(arguments)
     url = arguments.registry or config.registry.url
@@ -86,7 +86,7 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
             f"{arguments.config}: the registry is embedded: in its gateway; while that runs, join by its socket: "
             f"--registry unix:{_socket(config)}"
         )
-    check_files(registry_target(url))
+    registry_target(url)
     spec = next((spec for spec in config.services if spec.name == arguments.service), ServiceSpec(arguments.service))
     if arguments.config is not None and spec not in config.services:
         known = ", ".join(one.name for one in config.services) or "none"
@@ -108,7 +108,7 @@ def plan_for(arguments: argparse.Namespace) -> Plan:
         version=arguments.version if arguments.version is not None else spec.version if declared else "",
         weight=arguments.weight if arguments.weight is not None else spec.weight,
         tags=tuple(arguments.tags) or spec.tags,
-        metadata=dict(arguments.metadata),
+        metadata=_once(arguments.metadata),
         namespace=arguments.namespace or config.registry.namespace,
         lease=config.registry.lease,
         heartbeat=config.registry.heartbeat,
@@ -136,6 +136,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r}: should be a whole number from 1 to 65535")
     return int(text)
+
+
+def _once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MeshError("--metadata: a key is given twice; give each key once")
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

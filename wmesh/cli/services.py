@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     except AdminError as error:
         return complain(error)
     if arguments.json:
-        print(json.dumps({"services": services, "undeclared": strangers}, indent=2, ensure_ascii=False))
+        print(json.dumps({"services": services, "undeclared": strangers}, indent=2))
         return 0
     for line in lines(services, strangers):
         print(line)

@@ -13,7 +13,7 @@ GAP = "  "
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Iterator[str]:
     """The lines of a table; `right` names the columns of numbers."""
-    lines = [list(head), *([_clean(cell) for cell in row] for row in rows)]
+    lines = [list(head), *([clean(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         cells = [
@@ -45,5 +45,6 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.0f}s"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """`text` for a terminal: whatever is no printable character is written out."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

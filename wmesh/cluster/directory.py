@@ -140,4 +140,8 @@ class Directory:
 
 
 def _same_life(old: InstanceRecord, new: InstanceRecord) -> bool:
-    return old.address == new.address and old.incarnation == new.incarnation and old.origin == new.origin
+    return old.address == new.address and old.incarnation == new.incarnation and _family(old) == _family(new)
+
+
+def _family(record: InstanceRecord) -> str:
+    return record.origin.partition("/")[0]

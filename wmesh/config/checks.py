@@ -17,7 +17,7 @@ from wmesh.config.places import bound_port
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.units import show_duration
 from wmesh.config.wording import did_you_mean
-from wmesh.model import MeshConfig, RouteSpec, ServiceSpec
+from wmesh.model import Address, MeshConfig, RouteSpec, ServiceSpec, StaticInstance
 
 
 def check(draft: Draft, config: MeshConfig) -> None:
@@ -230,7 +230,12 @@ def _loops(draft: Draft, config: MeshConfig) -> None:
     for spec in config.services:
         section = section_of(spec)
         for instance in spec.instances:
-            address = instance.address
+            if isinstance(instance, StaticInstance):
+                address = instance.address
+            elif instance.port is not None:
+                address = Address(instance.name, instance.port)
+            else:
+                continue
             here = _Bound(address.host, address.port, section, "instances")
             if _is_here(address.host) and any(here.clashes(listener) for listener in listeners):
                 message = f"{address} is this gateway itself, so requests would go round in circles"

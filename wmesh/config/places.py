@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from wmesh.config.kinds import Kind, each, items, show_all
 from wmesh.config.wording import Invalid, common_hint, nearest, quoted
 from wmesh.errors import RegistryError
-from wmesh.model import Address, Network, RouteSpec, StaticInstance
+from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance
 from wmesh.registry_url import parse_target
 
 LISTENERS = ("tcp", "unix", "systemd", "ssl", "tls")
+DNS_PORT = 53
 _REGISTRIES = {
     "redis": "redis://[user:password@]host:port/db",
     "rediss": "rediss://[user:password@]host:port/db",
@@ -58,14 +59,69 @@ def read_port(text: str, low: int = 1) -> int:
     return int(text)
 
 
-def _read_instance(item: str) -> StaticInstance:
+def _read_dns_name(name: str, item: str) -> str:
+    """A name that can be asked for in the DNS; a dot at its end is kept, since it turns off the search list."""
+    plain = name.removesuffix(".")
+    try:
+        address = ipaddress.ip_address(plain.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        raise Invalid(f"{quoted(name)} is an address and no name", f"leave dns: or srv: out for {address}")
+    if len(plain) > 253:
+        raise Invalid(f"the name has {len(plain)} characters", "a name in the DNS has at most 253")
+    if long := next((label for label in plain.split(".") if len(label) > 63), ""):
+        raise Invalid(f"{quoted(long)} has {len(long)} characters", "between two dots at most 63 are allowed")
+    if not is_host(plain):
+        hint = common_hint(item) or "use letters, digits and - between dots (and _, where a name has it)"
+        raise Invalid(f"{quoted(name)} is not a name in the DNS", hint)
+    return name
+
+
+def _read_srv_name(name: str, item: str) -> str:
+    if match := re.fullmatch(r"(.*[^:]):([0-9]+)", name):
+        raise Invalid(f"{quoted(name)} has a port", f"write srv:{match[1]}; SRV records say the ports themselves")
+    _read_dns_name(name, item)
+    first, second, *rest = [*name.removesuffix(".").split("."), "", ""]
+    if first.startswith("_") != second.startswith("_") or (first.startswith("_") and not any(rest)):
+        hint = "write srv:_http._tcp.NAME (RFC 2782), or a name without underscores where your DNS uses such"
+        raise Invalid(f"{quoted(name)} is not the name of a service", hint)
+    return name
+
+
+def _read_named(kind: str, place: str, weight: int | None, item: str) -> NamedInstances:
+    rest = place[len(kind) + 1 :]
+    if kind == "srv":
+        if not rest:
+            raise Invalid(f"{quoted(place)} has no name", "write srv:_http._tcp.NAME")
+        if weight is not None:
+            raise Invalid("srv: takes no weight", "leave weight= out; SRV records have weights of their own")
+        return NamedInstances(_read_srv_name(rest, item))
+    name, colon, port = rest.rpartition(":")
+    if not colon:
+        raise Invalid(f"{quoted(place)} has no port", f"write dns:{rest or 'NAME'}:PORT, or srv:NAME for SRV records")
+    if not name:
+        raise Invalid(f"{quoted(place)} has no name", "write dns:NAME:PORT")
+    if name.partition(".")[0].startswith("_"):
+        raise Invalid(f"{quoted(name)} is the name of SRV records", f"write srv:{name}")
+    return NamedInstances(_read_dns_name(name, item), read_port(port), weight)
+
+
+def _read_instance(item: str) -> StaticInstance | NamedInstances:
     place, *extras = item.split()
+    weight = _read_weight(extras, item)
+    # A host that is called dns or srv may have a port like any other.
+    if (named := re.match(r"(dns|srv):(?![0-9]+$)", place, re.IGNORECASE)) and "://" not in place:
+        return _read_named(named[1].lower(), place, weight, item)
     if "://" in place:
         raise Invalid(f"{quoted(item)} is not an address", "write host:port, without a scheme or path")
     host, colon, port = place.rpartition(":")
     if not colon or (":" in host and not host.startswith("[")):
         raise Invalid(f"{quoted(place)} is not host:port", "write 127.0.0.1:3000 or [::1]:3000")
-    address = Address(read_host(host), read_port(port))
+    return StaticInstance(Address(read_host(host), read_port(port)), weight)
+
+
+def _read_weight(extras: Sequence[str], item: str) -> int | None:
     weight: int | None = None
     for extra in extras:
         match = re.fullmatch(r"weight=([0-9]{1,4})", extra)
@@ -75,11 +131,30 @@ def _read_instance(item: str) -> StaticInstance:
                 common_hint(item) or "write weight=N with N from 1 to 1000, and a comma before the next address",
             )
         weight = int(match[1])
-    return StaticInstance(address, weight)
+    return weight
 
 
-def _read_instances(text: str) -> tuple[StaticInstance, ...]:
-    return each(items(text), _read_instance, key=lambda instance: instance.address)
+def _instance_key(instance: StaticInstance | NamedInstances) -> object:
+    if isinstance(instance, StaticInstance):
+        return instance.address
+    return instance.name.removesuffix(".").lower(), instance.port
+
+
+def _read_instances(text: str) -> tuple[StaticInstance | NamedInstances, ...]:
+    return each(items(text), _read_instance, key=_instance_key)
+
+
+def _read_name_server(item: str) -> Address:
+    host, port = item, str(DNS_PORT)
+    if match := re.fullmatch(r"\[([^]]*)\]|\[([^]]*)\]:(.*)|([^:]*):([^:]*)", item):
+        host = match[1] or match[2] or match[4] or ""
+        port = next((found for found in (match[3], match[5]) if found is not None), port)
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        hint = common_hint(item) or "write its IP address, with a port where that is not 53: 10.0.0.2, 127.0.0.1:5353"
+        raise Invalid(f"{quoted(item)} is not a name server", hint) from None
+    return Address(host, read_port(port))
 
 
 def _read_route(item: str) -> RouteSpec:
@@ -188,7 +263,12 @@ def _read_registry(text: str) -> str:
 host = Kind("HOST", read_host)
 port = Kind("PORT (1 to 65535)", read_port)
 health_path = Kind("/PATH", _read_health_path, empty="")
-instances = Kind("HOST:PORT [weight=N], …", _read_instances, show_all, many=True, empty=())
+instances = Kind(
+    "HOST:PORT [weight=N] | dns:NAME:PORT [weight=N] | srv:NAME, …", _read_instances, show_all, many=True, empty=()
+)
+name_servers = Kind(
+    "ADDRESS[:PORT], …", lambda text: each(items(text), _read_name_server), show_all, many=True, empty=()
+)
 routes = Kind("[HOST]/PREFIX, …", lambda text: each(items(text), _read_route), show_all, many=True, empty=())
 networks = Kind(
     "ADDRESS | NETWORK, …", lambda text: each(items(text), _read_network), _show_networks, many=True, empty=()

@@ -104,6 +104,23 @@ MESH = _section(
             "Two gateways must not share one directory. Keep the path short: a Unix socket's path ends at 108 bytes.",
         ),
     ),
+    Option(
+        "dns_servers",
+        places.name_servers,
+        "Which name servers are asked for ``dns:`` and ``srv:`` instances, the first one first. They must be ones that"
+        " resolve any name (recursive).",
+        "dns_servers = 10.0.0.2, 127.0.0.1:5353",
+        default="those of /etc/resolv.conf",
+        notes=("Where they are set, the search list of /etc/resolv.conf does not count: write full names.",),
+    ),
+    Option(
+        "dns_hold",
+        kinds.duration(0, DAY),
+        "How long ``dns:`` and ``srv:`` instances are kept after the DNS began to say that there are none (NXDOMAIN, or"
+        " no records). When it does not answer at all they are kept without an end.",
+        "dns_hold = 30s",
+        notes=("0: they go with the first answer of that kind.",),
+    ),
 )
 
 GATEWAY = _section(
@@ -276,7 +293,7 @@ SERVICE = _section(
     "[service:NAME]",
     "One service. NAME is what it is called everywhere: lower-case letters, digits and '-', at most 63 characters;"
     f" {RESERVED} is taken. Its instances come from one of three places: ``command`` (the mesh starts them),"
-    " ``instances`` (they run already, at fixed addresses), or the registry alone (they register themselves).",
+    " ``instances`` (they run already, at addresses or DNS names), or the registry alone (they register themselves).",
     ServiceSpec(name="NAME"),
     Option(
         "version",
@@ -440,10 +457,17 @@ SERVICE = _section(
     Option(
         "instances",
         places.instances,
-        "Fixed addresses of instances that the mesh neither starts nor stops.",
-        "instances =\n    10.0.0.5:3007 weight=2\n    10.0.0.6:3007\n    [2001:db8::7]:3007",
+        "Instances that the mesh neither starts nor stops: fixed addresses, and names that are looked up again and"
+        " again. ``dns:NAME:PORT`` is every address of a name, ``srv:NAME`` what its SRV records say. All can be"
+        " mixed.",
+        "instances =\n    10.0.0.5:3007 weight=2\n    [2001:db8::7]:3007\n    dns:pricing.internal:3007\n"
+        "    srv:_http._tcp.pricing.example.com",
         default="none",
-        notes=("Excludes command.", "An entry without weight has the weight of the service."),
+        notes=(
+            "Excludes command.",
+            "An entry without weight has the weight of the service. SRV records have weights of their own.",
+            "A host name without ``dns:`` is one instance, whose name is looked up for each new connection.",
+        ),
     ),
     Option(
         "routes",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import wmesh
@@ -53,7 +53,8 @@ class MeshControls:
     """Made before the first instance is applied to the Directory, so that every registration is counted.
 
     `deployment` is None where the mesh launches nothing. `clock` is monotonic seconds, `started` its value when this
-    process began, `preservation` what `Preserver.describe` answers. The gateway moves `phase` on.
+    process began; `preservation` is what `Preserver.describe` answers, `sources` what `Declared.describe` does. The
+    gateway moves `phase` on.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class MeshControls:
         clock: Callable[[], float],
         started: float,
         preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
+        sources: Callable[[], Sequence[Mapping[str, Any]]] = list,
     ) -> None:
         self.phase = Phase.STARTING
         self._config = config
@@ -77,6 +79,7 @@ class MeshControls:
         self._clock = clock
         self._started = started
         self._preservation = preservation
+        self._sources = sources
         self._registrations = 0
         self._deregistrations = 0
         self._health_changes = 0
@@ -117,6 +120,7 @@ class MeshControls:
                 **self._staleness(),
                 "preservation": {**self._preservation(), "suspects": self._suspects()},
             },
+            "sources": [*self._sources()],
             "listeners": {
                 "public": [listener_label(listener) for listener in config.gateway.listen],
                 "admin": listener_label(config.gateway.admin_listen) or None,
@@ -134,6 +138,7 @@ class MeshControls:
             "mesh": self._config.mesh.name,
             "uptime_seconds": self._uptime(now),
             "registry": {**self._staleness(), "preservation": {**self._preservation(), "suspects": self._suspects()}},
+            "sources": [*self._sources()],
             "discovery": self._discovery(clusters),
             "load_balancer": _load_balancer(clusters, traffic),
             "proxy": {
@@ -178,7 +183,8 @@ class MeshControls:
 
     def _suspects(self) -> int:
         """Instances that the registry does not vouch for now."""
-        return sum(bool(member.suspect) for one in self._clusters().values() for member in one.members.values())
+        members = (member for cluster in self._clusters().values() for member in cluster.members.values())
+        return sum(bool(member.suspect) and member.record.origin == "registry" for member in members)
 
     def _uptime(self, now: float) -> float:
         return round(now - self._started, 3)

@@ -70,7 +70,8 @@ class _Service:
 
 
 class Deployment:
-    """See the top of the file. `announce` is told one readable line a step.
+    """See the top of the file. `announce` is told one readable line a step, `warn` what somebody should look at: an
+    instance that ended unasked or cannot be started, a service that is late or blocked.
 
     `registry_add` and `registry_remove` are called for what is launched here (compose them of registry and heartbeat);
     `reserved` are ports that launched instances must keep away from, besides those that the specs declare; `tail` ends
@@ -91,6 +92,7 @@ class Deployment:
         clock: IReactorTime,
         random: Random,
         announce: Callable[[str], None],
+        warn: Callable[[str], None],
         *,
         reserved: Collection[int] = (),
         tail: str = "",
@@ -103,11 +105,12 @@ class Deployment:
         self._directory = directory
         self._clock = clock
         self._tell = announce
+        self._tell_trouble = warn
         self._reserved = frozenset(reserved)
         self._tail = tail
         self._free = free
         self._means = Means(
-            launcher, registry_add, registry_remove, directory, clock, random, self._announce, self._allocate
+            launcher, registry_add, registry_remove, directory, clock, random, self._warn, self._allocate
         )
         self._tried: Deferred[Deployed] | None = None
         self._soon: IDelayedCall | None = None
@@ -182,6 +185,10 @@ class Deployment:
         with self._surviving:
             self._tell(line)
 
+    def _warn(self, line: str) -> None:
+        with self._surviving:
+            self._tell_trouble(line)
+
     def _heard(self, event: Event) -> None:
         """Only notes what happened: nothing is started from inside the Directory's telling."""
         match event:
@@ -244,9 +251,9 @@ class Deployment:
             service.timeout = self._clock.callLater(service.spec.start_timeout, self._timed_out, service)
             self._fill(service)
         elif phase is Phase.BLOCKED:
-            self._announce(f"{name}: {self._why(service)}")
+            self._warn(f"{name}: {self._why(service)}")
         elif phase is Phase.LATE:
-            self._announce(f"{name}: {self._why(service)}; still trying")
+            self._warn(f"{name}: {self._why(service)}; still trying")
         elif phase is Phase.UP:
             _cancel(service)
             if not service.spec.command:
@@ -319,7 +326,7 @@ class Deployment:
         for service in self._services.values():
             used.update(other.address.port for other in service.slots if other is not slot and other.address)
             if service.spec.name != slot.spec.name:
-                used.update(static.address.port for static in service.spec.instances)
+                used.update(each.port for each in service.spec.instances if each.port is not None)
                 used.update(() if service.spec.port is None else (service.spec.port,))
         before = slot.address
         if before is not None and before.port not in used and self._free(before.host, before.port):

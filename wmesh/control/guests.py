@@ -16,7 +16,6 @@ What is launched or registered by the gateway itself can be neither registered n
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.cluster.report import instance_report
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.registry.changes import ORIGIN
-from wmesh.control.registry.codec import FORMAT, decode_load, decode_record
+from wmesh.control.registry.codec import FORMAT, encode_record, load_from, record_from, shown
 from wmesh.errors import ControlError, RecordError, RegistryError
 from wmesh.events import Event, InstanceAdded
 from wmesh.model import InstanceRecord, LoadSample
@@ -120,6 +119,9 @@ class Guests:
             raise ControlError(f"{service} belongs to the gateway itself", 409)
         if guest is None and self._heartbeat.holds(service, id):
             raise ControlError(f"{service}/{id} is launched by this gateway, which registers it itself", 409)
+        member = self._directory.member(*key)
+        if member is not None and member.record.origin != ORIGIN:
+            raise ControlError(f"{service}/{id} is there already, and not by registration; give another id", 409)
         record = _record(service, id, document, self._mark + secrets.token_hex(8))
         if guest is not None and guest.record.address == record.address:
             record = replace(record, incarnation=guest.record.incarnation)
@@ -167,7 +169,7 @@ class Guests:
     def beat(self, service: str, id: str, document: Mapping[str, Any]) -> dict[str, Any]:
         guest = self._guests.get((service, id))
         if guest is None:
-            raise ControlError(f"{service}/{id} is not registered through this gateway (any more): register again", 404)
+            raise ControlError(f"no {id!r} of {service!r} came in through this gateway (any more): register again", 404)
         load = _load(document)
         if load != LoadSample():
             guest.load = load
@@ -260,11 +262,14 @@ def _record(service: str, id: str, document: Mapping[str, Any], incarnation: str
     """The record that the document asks for. Fails with ControlError 422, which names the field."""
     for field in document:
         if field not in _FREE and field != "ttl":
-            raise ControlError(f"{ascii(field)[:60]}: unknown field; should be one of {', '.join(_FREE)}, ttl", 422)
+            raise ControlError(f"{shown(field)}: unknown field; should be one of {', '.join(_FREE)}, ttl", 422)
     value = {name: document[name] for name in _FREE if name in document}
     value |= {"v": FORMAT, "service": service, "id": id, "incarnation": incarnation}
     try:
-        return decode_record(json.dumps(value).encode())
+        record = record_from(value)
+        # Metadata may be too large as a whole, though each of it is not.
+        encode_record(record)
+        return record
     except RecordError as error:
         raise ControlError(str(error), 422) from error
 
@@ -272,9 +277,9 @@ def _record(service: str, id: str, document: Mapping[str, Any], incarnation: str
 def _load(document: Mapping[str, Any]) -> LoadSample:
     for field in document:
         if field not in ("cpu", "memory"):
-            raise ControlError(f"{ascii(field)[:60]}: unknown field; should be cpu or memory", 422)
+            raise ControlError(f"{shown(field)}: unknown field; should be cpu or memory", 422)
     try:
-        return decode_load(json.dumps(dict(document)).encode())
+        return load_from(document)
     except RecordError as error:
         raise ControlError(str(error), 422) from error
 
@@ -283,4 +288,4 @@ def _ttl(value: object) -> float:
     # True is a number to Python, but not to JSON. A comparison refuses NaN, too.
     if isinstance(value, int | float) and not isinstance(value, bool) and MIN_TTL <= value <= MAX_TTL:
         return float(value)
-    raise ControlError(f"ttl: {ascii(value)[:60]}; should be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}", 422)
+    raise ControlError(f"ttl: {shown(value)}; should be a number of seconds from {MIN_TTL:g} to {MAX_TTL:g}", 422)

@@ -46,7 +46,9 @@ DRAIN_STEP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What slots work with. `allocate` finds a port for a slot's next life, or fails with LaunchError."""
+    """What slots work with. `warn` is told, a line each, what went wrong; what goes well is the deployment's news.
+    `allocate` finds a port for a slot's next life, or fails with LaunchError.
+    """
 
     launcher: Launcher
     registry_add: Callable[[InstanceRecord], Awaitable[None]]
@@ -54,7 +56,7 @@ class Means:
     directory: Directory
     clock: IReactorTime
     random: Random
-    announce: Callable[[str], None]
+    warn: Callable[[str], None]
     allocate: Callable[[Slot], int]
 
 
@@ -173,7 +175,7 @@ class Slot:
             pause = self._backoff.failed(self._well_for, self._means.random.random())
             self.last_exit = reason
             self.state = State.PAUSING
-            self._means.announce(f"{self.id}: {reason}; starting it again in {pause:.1f} s")
+            self._means.warn(f"{self.id}: {reason}; starting it again in {pause:.1f} s")
             await self._nap.sleep(pause)
             self.restarts += 1
         self.state = State.GONE
@@ -263,7 +265,8 @@ class _Registration:
         self._lock = DeferredLock()
         self._nap = _Nap(means.clock)
         self._wanted: InstanceRecord | None = None
-        self._inside = False
+        # Whether it was tried, and whether that succeeded: even a failed call may have reached the store.
+        self._tried = self._inside = False
 
     def put(self, record: InstanceRecord) -> None:
         """Put it in, trying again for as long as it is wanted."""
@@ -282,24 +285,29 @@ class _Registration:
     async def _put(self, record: InstanceRecord) -> None:
         told = False
         while self._wanted is record:
-            # Even a failed call may have reached the store.
-            self._inside = True
+            self._tried = True
             try:
                 await self._means.registry_add(record)
+                self._inside = True
                 return
             except MeshError as error:
                 if not told:
-                    self._means.announce(f"{record.id}: cannot be registered: {error}; still trying")
+                    self._means.warn(f"{record.id}: cannot be registered: {error}; still trying")
                     told = True
             await self._nap.sleep(REGISTER_AGAIN)
 
     async def _take(self, service: str, id: str) -> None:
-        if self._inside:
-            self._inside = False
-            try:
-                await self._means.registry_remove(service, id)
-            except MeshError as error:
+        tried, inside = self._tried, self._inside
+        self._tried = self._inside = False
+        if not tried:
+            return
+        try:
+            await self._means.registry_remove(service, id)
+        except MeshError as error:
+            if inside:
                 self._log.warn("{id} stays registered until its lease ends: {error}", id=id, error=str(error))
+            else:
+                self._log.info("{id} was never registered, as far as can be told: {error}", id=id, error=str(error))
 
 
 class _Nap:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.control.registry.scene import Recorder, a_record
+from twisted.internet.task import deferLater
+
+from tests.control.registry.scene import Recorder, a_record, until
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
 from wmesh.interfaces import Registry
@@ -95,6 +97,52 @@ class RegistryContract:
         self.assertEqual(told.events[-1], InstanceRemoved("pricing", "pricing-1", "deregistered"))
         await one.deregister("pricing", "pricing-1")
         await one.deregister("nobody", "knows")
+
+    async def test_deregister_spares_another(self: Any) -> None:
+        """Who registered under an id takes out that registration, not what somebody else has put there since."""
+        one, told = await self.started()
+        other, _ = await self.started()
+        theirs = a_record(incarnation="theirs")
+        await one.register(a_record())
+        await other.register(theirs)
+        await one.deregister("pricing", "pricing-1")
+        await one.register(a_record("pricing-2"))
+        await self.until(lambda: len(told.known) == 2)
+        self.assertEqual(told.known["pricing-1"], theirs)
+        # By now it holds nothing there, so it means whatever stands there.
+        await one.deregister("pricing", "pricing-1")
+        await self.until(lambda: len(told.known) == 1)
+        self.assertEqual(told.events[-1], InstanceRemoved("pricing", "pricing-1", "deregistered"))
+
+    async def test_deregister_after_a_change(self: Any) -> None:
+        """What counts is what was registered last: an update, and a record made again after its lease ended."""
+        one, told = await self.started(self.LEASE)
+        await one.register(a_record())
+        await one.register(a_record(weight=5))
+        await self.until(lambda: told.of(InstanceUpdated))
+        await one.deregister("pricing", "pricing-1")
+        await self.until(lambda: not told.known)
+        await one.register(a_record())
+        await self.until(lambda: told.known)
+        await self.elapse(self.LEASE * 1.1)
+        await self.until(lambda: not told.known)
+        await one.register(a_record())
+        await self.until(lambda: told.known)
+        await one.deregister("pricing", "pricing-1")
+        await self.until(lambda: not told.known)
+        self.assertEqual(told.events[-1], InstanceRemoved("pricing", "pricing-1", "deregistered"))
+
+    async def test_refused_is_not_held(self: Any) -> None:
+        """A record that was refused at the way in changes nothing, also not what is taken out later."""
+        one, told = await self.started()
+        other, _ = await self.started()
+        await other.register(a_record())
+        with self.assertRaises(RecordError):
+            await one.register(a_record(weight=0))
+        await one.deregister("pricing", "pricing-1")
+        await one.register(a_record("pricing-2"))
+        await self.until(lambda: "pricing-2" in told.known)
+        self.assertEqual(list(told.known), ["pricing-2"])
 
     async def test_lease_ends(self: Any) -> None:
         """Who is not renewed is gone after a lease, for all, and not before."""
@@ -188,3 +236,15 @@ class RegistryContract:
         self.assertGreater(status["version"], 0)
         self.assertIsNone(status["problem"])
         self.assertLess(status["age"], 10)
+
+
+class RealTimeContract(RegistryContract):
+    """For those who keep their leases by a server's clock, which nobody turns."""
+
+    async def elapse(self, seconds: float) -> None:
+        from twisted.internet import reactor
+
+        await deferLater(reactor, seconds)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        await until(condition)

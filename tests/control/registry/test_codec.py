@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -13,11 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.control.registry.scene import a_record
 from wmesh.control.registry.codec import (
+    MAX_LOAD,
     MAX_RECORD,
     decode_load,
+    decode_reason,
     decode_record,
     encode_load,
     encode_record,
+    record_from,
+    shown,
 )
 from wmesh.errors import RecordError
 from wmesh.model import Address, InstanceRecord, LoadSample
@@ -114,6 +117,9 @@ class RefusalTests(SynchronousTestCase):
                 7,
                 None,
                 "münchen",
+                "0x7f000001",
+                "10.0x1",
+                "host\x1b[2J",
             ],
             "port": [0, -1, 99999, 65536, "80", 80.0, True, None, 10**30],
             "version": [7, None, "a\n", "\x1b[31m", "\ud800", "\u202e", long],
@@ -154,7 +160,11 @@ class RefusalTests(SynchronousTestCase):
 
     def test_encoding_refuses_too(self) -> None:
         """Nobody writes what others would refuse to read."""
+        anything: Any = ((1, "a"), ("b", "c"))
         for bad in (
+            a_record(metadata=anything),
+            a_record(metadata=(("a", "\x1b[2J"),)),
+            a_record(weight=10**5000),
             a_record(weight=0),
             a_record(address=Address("0.0.0.0", 80)),
             a_record(address=Address("x", 99999)),
@@ -163,12 +173,25 @@ class RefusalTests(SynchronousTestCase):
         ):
             self.assertRaises(RecordError, encode_record, bad)
 
+    def test_depth(self) -> None:
+        """However deep a value is nested that a JSON reader let pass, showing it does not go down there."""
+        value: Any = []
+        for _ in range(5000):
+            value = [value]
+        for name in RIGHT:
+            error = self.assertRaises(RecordError, record_from, {**RIGHT, name: value})
+            self.assertIn(name, str(error))
+        self.assertEqual(shown({"a": value}), "an object of 1")
+
     @given(st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).encode()))
     @settings(max_examples=300, deadline=None)
     def test_anything(self, data: bytes) -> None:
         """Whatever stands in the store, the answer is a record or a RecordError."""
-        with contextlib.suppress(RecordError):
-            decode_record(data)
+        for decode in (decode_record, decode_load):
+            try:
+                decode(data)
+            except RecordError as error:
+                self.assertTrue(str(error).isprintable() and len(str(error)) < 300)
 
     @given(st.sampled_from(sorted(RIGHT)), _json)
     @settings(max_examples=300, deadline=None)
@@ -189,10 +212,41 @@ class LoadTests(SynchronousTestCase):
         for sample in (LoadSample(1.5, 7), LoadSample(cpu=0.0), LoadSample(memory=0)):
             self.assertEqual(decode_load(encode_load(sample)), sample)
         self.assertEqual(encode_load(LoadSample()), b"")
-        self.assertEqual(encode_load(LoadSample(cpu=float("nan"))), b"")
+        nan: Any = float("nan")
+        for cpu in (nan, -1.0, 1e308, True, "1"):
+            for memory in (nan, -1, 1.5, 2**53, True, "1"):
+                self.assertEqual(encode_load(LoadSample(cpu, memory)), b"")
+                self.assertEqual(encode_load(LoadSample(1.0, memory)), b'{"cpu":1.0}')
 
     def test_lies(self) -> None:
         """A sample that cannot be is refused; fields of later versions are passed over."""
         for data in (b"", b"[]", b'{"cpu":-1}', b'{"cpu":"1"}', b'{"memory":1.5}', b'{"memory":-1}', b'{"cpu":true}'):
             self.assertRaises(RecordError, decode_load, data)
+        for data in (b'{"cpu":1e308}', b'{"cpu":1e999}', b'{"cpu":NaN}', b'{"memory":1e3}', b'{"cpu":1,"cpu":2}'):
+            self.assertRaises(RecordError, decode_load, data)
+        error = self.assertRaises(RecordError, decode_load, b'{"x":"' + b"x" * MAX_LOAD + b'"}')
+        self.assertIn(f"at most {MAX_LOAD}", str(error))
         self.assertEqual(decode_load(b'{"cpu":1,"disk":3}'), LoadSample(cpu=1.0))
+
+    @given(st.dictionaries(st.sampled_from(["cpu", "memory", "x"]), _json, max_size=3))
+    @settings(max_examples=300, deadline=None)
+    def test_any_sample(self, value: Any) -> None:
+        """What is believed is a number that can be."""
+        try:
+            sample = decode_load(json.dumps(value).encode())
+        except RecordError:
+            return
+        self.assertTrue(sample.cpu is None or 0 <= sample.cpu < 1e9)
+        self.assertTrue(sample.memory is None or 0 <= sample.memory < 2**53)
+
+
+class ReasonTests(SynchronousTestCase):
+    """Why an instance left, as anybody may have written it."""
+
+    @given(st.binary(max_size=300))
+    @settings(max_examples=100, deadline=None)
+    def test_safe_to_show(self, data: bytes) -> None:
+        """Printable, and short."""
+        reason = decode_reason(data)
+        self.assertTrue(reason.isprintable() and len(reason) < 2000)
+        self.assertEqual(decode_reason(b"lease expired"), "lease expired")

@@ -13,14 +13,18 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from tests.control.registry.contract import RealTimeContract
 from tests.control.registry.scene import Recorder, a_record, alive, spawn, until
 from wmesh.control.guard import guarded
 from wmesh.control.registry import embedded
 from wmesh.control.registry.embedded import EmbeddedRegistry, find_server
 from wmesh.control.registry.premises import LONGEST_SOCKET_PATH
+from wmesh.control.registry.redis import RedisRegistry
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceRemoved, InstancesReset
+from wmesh.interfaces import Registry
 from wmesh.model import LoadSample, RegistrySpec
+from wmesh.registry_url import parse_target
 
 # A gateway in miniature, to be killed: it says the pid of its server.
 GATEWAY = """
@@ -32,6 +36,38 @@ registry = EmbeddedRegistry(RegistrySpec(), sys.argv[1], reactor)
 registry.start(lambda event: None).addCallback(lambda _: print(registry.status()["pid"], flush=True))
 reactor.run()
 """
+
+
+class EmbeddedContractTests(RealTimeContract, TestCase):
+    """The contract. The first client is the one with the server, the others join it by its socket."""
+
+    def setUp(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="wmt-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.host: EmbeddedRegistry | None = None
+
+    async def client(self, lease: float) -> Registry:
+        from twisted.internet import reactor
+
+        spec = RegistrySpec(lease=lease, heartbeat=0.1)
+        if self.host is None:
+            self.host = EmbeddedRegistry(spec, self.folder, reactor)
+            self.addCleanup(self.host.stop)
+            return self.host
+        guest = RedisRegistry(parse_target(self.host.status()["url"]), spec, reactor)
+        self.addCleanup(guest.stop)
+        return guest
+
+    async def test_stop(self) -> None:
+        """What ends differently here: the server goes with its registry, and what was registered goes with it."""
+        one, told = await self.started()
+        await one.register(a_record())
+        await self.until(lambda: told.known)
+        await one.stop()
+        await one.stop()
+        self.assertEqual(len(told.events), 2)
+        await one.start(later := Recorder())
+        self.assertEqual(later.events, [InstancesReset("registry", ())])
 
 
 class EmbeddedTests(TestCase):

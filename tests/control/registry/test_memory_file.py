@@ -58,6 +58,16 @@ class MemoryFileTests(SynchronousTestCase):
             self.assertEqual([record.id for record in self.file().read()], ["p2"])
         self.assertEqual(len(logged), 1)
 
+    def test_deep(self) -> None:
+        """However deep a value is that the reader of JSON lets pass: the record is not taken, and the others are."""
+        for depth in range(900, 1000, 7):
+            file = self.file()
+            file.write([a_record("p1"), a_record("p2")])
+            deep = b"[" * depth + b"]" * depth
+            file.path.write_bytes(file.path.read_bytes().replace(b'"p1"', deep))
+            with capturedLogs():
+                self.assertIn([record.id for record in self.file().read()], (["p2"], []))
+
     def test_cannot_be_written(self) -> None:
         """Told once; the mesh goes on."""
         with open(self.folder, "w"):

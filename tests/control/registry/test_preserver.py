@@ -36,7 +36,7 @@ class PreserverCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.connected = True
-        specs = [a_spec(), a_spec("plain", check=CheckSpec(enabled=False))]
+        specs = [a_spec(), a_spec("plain", check=CheckSpec(enabled=False)), a_spec("gateway")]
         self.directory = Directory(specs, lambda spec: FirstUntried(), self.clock.seconds)
         self.begin()
 
@@ -48,6 +48,7 @@ class PreserverCase(SynchronousTestCase):
             self.clock.seconds,
             lambda: self.connected,
             self.memory,
+            reserved=("gateway",),
         )
         self.preserver.start()
         self.addCleanup(self.preserver.stop)
@@ -73,6 +74,36 @@ class PreserverCase(SynchronousTestCase):
         for record in records:
             self.directory.observe(self.member(record.id), GOOD)
         return records
+
+
+class AboveTests(PreserverCase):
+    """What this process knows better."""
+
+    def test_reserved_service(self) -> None:
+        """Nobody becomes an instance of the gateway itself by a record, in whatever event it comes; told once."""
+        self.directory.apply(InstanceAdded(one(1, "gateway", origin="builtin")))
+        with capturedLogs() as logged:
+            self.reset(one(2, "gateway"), one(3))
+            self.preserver.take(InstanceAdded(one(2, "gateway")))
+            self.preserver.take(InstanceUpdated(one(2, "gateway", weight=7)))
+            self.preserver.take(InstanceAdded(one(1, "gateway")))
+            self.expire(one(1, "gateway"), one(2, "gateway"))
+        self.assertEqual((self.ids("gateway"), self.ids()), (["p1"], ["p3"]))
+        self.assertEqual(self.member("p1", "gateway").record.origin, "builtin")
+        self.assertEqual(sum("passed over" in str(event.get("log_format")) for event in logged), 2)
+
+    def test_listed_instance(self) -> None:
+        """A record of the same id neither replaces what the configuration lists, nor takes it away by leaving."""
+        listed = one(1, origin="static")
+        self.directory.apply(InstancesReset("static", (listed,)))
+        stranger = one(1, address=Address("6.6.6.6", 6))
+        self.reset(stranger)
+        self.preserver.take(InstanceAdded(stranger))
+        self.assertEqual(self.member("p1").record, listed)
+        self.expire(stranger)
+        self.preserver.take(InstanceRemoved("pricing", "p1", "deregistered"))
+        self.reset()
+        self.assertEqual(self.member("p1").record, listed)
 
 
 class VanishTests(PreserverCase):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,24 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.contract import RegistryContract
+from tests.control.registry.contract import RealTimeContract
 from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry
+from wmesh.control.registry.registrar import Registrar
 from wmesh.errors import RegistryError
-from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
+from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
 from wmesh.model import LoadSample, RegistrySpec
 from wmesh.registry_url import Target, parse_target
 
 ROOT = Path(__file__).parents[3]
+
+
+def warnings(logged: Any) -> list[Any]:
+    return [event for event in logged if "passed over" in str(event.get("log_format"))]
+
+
 KEYS = [key.decode() for key in scripts.keys("test")]
 RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
 
@@ -53,19 +59,11 @@ class RedisCase(TestCase):
         return registry, told
 
 
-class RedisContractTests(RegistryContract, RedisCase):
-    """The contract, with real time."""
+class RedisContractTests(RealTimeContract, RedisCase):
+    """The contract."""
 
     async def client(self, lease: float) -> RedisRegistry:
         return self.registry(lease=lease)
-
-    async def elapse(self, seconds: float) -> None:
-        from twisted.internet import reactor
-
-        await deferLater(reactor, seconds)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await until(condition)
 
 
 class LimitedTests(RedisCase):
@@ -95,6 +93,19 @@ class LimitedTests(RedisCase):
         await self.server.ask("HSET", RECORDS, "pricing/by-hand", encode_record(a_record("by-hand")), "no-slash", "x")
         await until(lambda: "by-hand" in told.known)
         await until(lambda: not told.known)
+        # And what has to be cleared away: a key of the wrong type, and a stream without room.
+        await self.server.ask("UNLINK", LOADS, CHANGES)
+        await self.server.ask("SET", LOADS, "x")
+        await self.server.ask("XADD", CHANGES, f"{2**64 - 1}-{2**64 - 1}", "nobody", "reads")
+        await registry.register(a_record("late"))
+        await until(lambda: "late" in told.known)
+        from twisted.internet import reactor
+
+        registrar = Registrar(target, RegistrySpec(namespace="test"), reactor)
+        registrar.start()
+        self.addCleanup(registrar.stop)
+        await registrar.register(a_record("program"))
+        await until(lambda: "program" in told.known)
         await until(lambda: registry.status()["age"] < 0.2)
         self.assertIsNone(registry.status()["problem"])
         denied = await self.server.ask("ACL", "LOG")
@@ -113,7 +124,7 @@ class LimitedTests(RedisCase):
         for words in (("GET", "other"), ("HGETALL", "{tests}:records")):
             answer = await self.server.ask("ACL", "DRYRUN", name, *words)
             self.assertIn(b"permissions to access", answer)
-        for words in (("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("DEL", RECORDS), ("SCRIPT", "FLUSH")):
+        for words in (("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("UNLINK", RECORDS), ("SCRIPT", "FLUSH")):
             answer = await self.server.ask("ACL", "DRYRUN", name, *words)
             self.assertIn(b"no permissions to run", answer)
 
@@ -185,7 +196,7 @@ class StoreTests(RedisCase):
             await until(lambda: told.known)
             await self.server.ask("DEL", CHANGES, VERSION)
             await until(lambda: len(told.of(InstancesReset)) > 1)
-        warned = [event["member"] for event in logged if "passed over" in str(event.get("log_format"))]
+        warned = [event["member"] for event in warnings(logged)]
         self.assertEqual(sorted(warned), sorted(ascii(member) for member in bad))
         self.assertEqual(list(told.known), ["pricing-1"])
 
@@ -194,9 +205,109 @@ class StoreTests(RedisCase):
         one, told = await self.begun()
         await one.register(a_record())
         await until(lambda: told.known)
-        await self.server.ask("EVAL", scripts.REGISTER.text, len(KEYS), *KEYS, 30000, "pricing/pricing-1", '{"v":9}')
+        await self.by_hand('{"v":9}')
         await until(lambda: not told.known)
         self.assertIn("unreadable", told.events[-1].reason)
+
+
+    async def by_hand(self, record: str, member: str = "pricing/pricing-1") -> None:
+        """What the script `register` would do, if it did not look at the record."""
+        text = "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) local v = redis.call('INCR',KEYS[3]) "
+        text += "redis.call('XADD',KEYS[4],'*','kind','put','service','pricing','id',string.sub(ARGV[1],9),"
+        text += "'record',ARGV[2],'version',string.format('%.0f',v))"
+        await self.server.ask("EVAL", text, len(KEYS), *KEYS, member, record)
+
+    async def test_one_warning_until_it_is_right(self) -> None:
+        """Whoever writes other nonsense with each beat is warned of once; and again if he was right in between."""
+        one, told = await self.begun()
+        with capturedLogs() as logged:
+            for number in range(5):
+                await self.by_hand(f"nonsense {number}")
+                await one.register(a_record(f"{number}"))
+                await until(lambda number=number: str(number) in told.known)
+            self.assertEqual(len(warnings(logged)), 1)
+            await one.register(a_record())
+            await until(lambda: "pricing-1" in told.known)
+            await self.by_hand("worse")
+            await until(lambda: "pricing-1" not in told.known)
+        self.assertEqual(len(warnings(logged)), 2)
+
+    async def test_names_are_not_shown_as_they_are(self) -> None:
+        """A key of a megabyte, and one of bytes that are no text, are named in a few printable characters."""
+        for member in (b"pricing/" + b"x" * 1_000_000, b"pricing/\xff\x1b[2J", b"pricing/\xfe"):
+            await self.server.ask("HSET", RECORDS, member, b"{")
+        with capturedLogs() as logged:
+            one, _ = await self.begun()
+            await one.stop()
+        self.assertEqual(len(warnings(logged)), 3)
+        for event in warnings(logged):
+            text = formatEvent(event)
+            self.assertTrue(text.isprintable() and len(text) < 400, text[:400])
+
+    async def test_bad_loads(self) -> None:
+        """A sample that cannot be is passed over with one warning until a good one comes; one without measure, and
+        those of nobody, are thrown away."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        await until(lambda: told.known)
+        with capturedLogs() as logged:
+            for number in range(3):
+                await self.server.ask("HSET", LOADS, "pricing/pricing-1", f'{{"cpu":-{number + 1}}}', "a/gone", "{}")
+                await self.server.until(lambda count: count == 1, "HLEN", LOADS)
+            await until(lambda: warnings(logged))
+            await self.server.ask("HSET", LOADS, "pricing/pricing-1", '{"cpu":1e308}')
+            await self.server.ask("HSET", LOADS, "pricing/pricing-1", '{"cpu":1}')
+            await until(lambda: told.of(LoadReported))
+        self.assertEqual(len(warnings(logged)), 1)
+        self.assertEqual(told.of(LoadReported), [LoadReported("pricing", "pricing-1", LoadSample(1.0))])
+        await self.server.ask("HSET", LOADS, "pricing/pricing-1", "x" * 5_000_000)
+        await self.server.until(lambda count: count == 0, "HLEN", LOADS)
+
+
+class StreamTests(RedisCase):
+    """Entries of the stream that no script wrote."""
+
+    async def test_strange_entries(self) -> None:
+        """They are passed over with one warning and cost no snapshot; what follows is taken."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        await until(lambda: told.known)
+        with capturedLogs() as logged:
+            for fields in (
+                ("a", "b"),
+                ("kind", "put", "version", "x"),
+                ("kind", "put", "version", "9" * 5000),
+                ("kind", "put", "service", "pricing", "id", "x", "version", "1"),
+                ("kind", "\xff", "service", "", "id", "", "version", "1"),
+            ):
+                await self.server.ask("XADD", CHANGES, "*", *fields)
+            await one.register(a_record("pricing-2"))
+            await until(lambda: len(told.known) == 2)
+        self.assertEqual(len(warnings(logged)), 1)
+        self.assertEqual(len(told.of(InstancesReset)), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_forged_entry(self) -> None:
+        """Somebody takes the next number for a lie of his own: the true change that bears it is not lost."""
+        one, told = await self.begun()
+        await one.register(a_record())
+        await until(lambda: told.known)
+        following = int(await self.server.ask("GET", VERSION)) + 1
+        lie = ("kind", "gone", "service", "pricing", "id", "pricing-1", "reason", "\x1b[2J" * 99, "version", following)
+        await self.server.ask("XADD", CHANGES, "*", *lie)
+        await until(lambda: not told.known)
+        self.assertTrue(told.events[-1].reason.isprintable())
+        await one.register(a_record("pricing-2"))
+        await until(lambda: len(told.known) == 2)
+
+    async def test_last_possible_id(self) -> None:
+        """An entry after which there is no room makes room again."""
+        one, told = await self.begun(discovery=0.2)
+        await self.server.ask("XADD", CHANGES, f"{2**64 - 1}-{2**64 - 1}", "a", "b")
+        await one.register(a_record())
+        await until(lambda: told.known)
+        await one.register(a_record("pricing-2"))
+        await until(lambda: len(told.known) == 2)
 
 
 class GapTests(RedisCase):

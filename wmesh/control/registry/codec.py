@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -29,6 +28,7 @@ from wmesh.model import Address, InstanceRecord, LoadSample
 
 FORMAT = 1
 MAX_RECORD = 16 * 1024
+MAX_LOAD = 4 * 1024
 MAX_ITEMS = 64
 MAX_NAME = 128
 MAX_VALUE = 1024
@@ -37,6 +37,8 @@ _REQUIRED = ("v", "service", "id", "host", "port")
 _FIELDS = (*_REQUIRED, "version", "weight", "tags", "metadata", "incarnation")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ID = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:@+~\[\]-]{0,127}")
+# A name that ends in one of these is read as an (odd) IPv4 address by some resolvers, and as a name by others.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -57,16 +59,19 @@ def encode_record(record: InstanceRecord) -> bytes:
         "metadata": metadata,
         "incarnation": record.incarnation,
     }
-    _record_from(value)
+    record_from(value)
     data = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    _check_size(data)
+    if len(data) > MAX_RECORD:
+        _refuse("the record", f"{len(data)} bytes", f"at most {MAX_RECORD} bytes, metadata included")
     return data
 
 
 def decode_record(data: bytes) -> InstanceRecord:
     """The record in `data`, with origin "registry". Fails with RecordError on anything that is not exactly right."""
-    _check_size(data)
-    return _record_from(_object(data))
+    # Seen before it is read. How much too large it is cannot be told: the scripts hand out no more than this.
+    if len(data) > MAX_RECORD:
+        _refuse("the record", "too large", f"at most {MAX_RECORD} bytes, metadata included")
+    return record_from(_object(data, "the record"))
 
 
 def member_name(service: str, id: str) -> str:
@@ -75,46 +80,70 @@ def member_name(service: str, id: str) -> str:
 
 
 def encode_load(sample: LoadSample) -> bytes:
-    """A load sample as JSON; empty when nothing is known, which tells the store to leave what it has."""
-    known = {
-        name: value
-        for name, value in (("cpu", sample.cpu), ("memory", sample.memory))
-        if value is not None and math.isfinite(value)
-    }
+    """A load sample as JSON; empty when nothing is known, which tells the store to leave what it has.
+
+    What cannot be is left out: a heartbeat must not fail for a hint.
+    """
+    known: dict[str, float] = {}
+    if sample.cpu is not None and _is_cpu(sample.cpu):
+        known["cpu"] = sample.cpu
+    if sample.memory is not None and _is_memory(sample.memory):
+        known["memory"] = sample.memory
     return json.dumps(known, sort_keys=True, separators=(",", ":")).encode() if known else b""
 
 
 def decode_load(data: bytes) -> LoadSample:
     """The sample in `data`; fields that this version does not know are passed over, for samples are only hints."""
-    _check_size(data)
-    value = _object(data)
+    if len(data) > MAX_LOAD:
+        _refuse("the load", "too large", f"at most {MAX_LOAD} bytes")
+    return load_from(_object(data, "the load"))
+
+
+def load_from(value: Mapping[str, Any]) -> LoadSample:
+    """The sample that a JSON object says. Fails with RecordError."""
     cpu, memory = value.get("cpu"), value.get("memory")
-    if cpu is not None and not (_is_number(cpu) and 0 <= cpu < 1e9):
-        _refuse("cpu", f"{_short(cpu)}", "a percentage of one core, 0 or more")
-    if memory is not None and not (type(memory) is int and 0 <= memory < 2**63):
-        _refuse("memory", f"{_short(memory)}", "a whole number of bytes")
+    if cpu is not None and not _is_cpu(cpu):
+        _refuse("cpu", shown(cpu), "a percentage of one core, 0 or more")
+    if memory is not None and not _is_memory(memory):
+        _refuse("memory", shown(memory), "a whole number of bytes")
     return LoadSample(cpu=None if cpu is None else float(cpu), memory=memory)
 
 
-def _record_from(value: Mapping[str, Any]) -> InstanceRecord:
-    """All rules of a record in one place, in the order of the fields."""
+def decode_reason(data: bytes) -> str:
+    """Why an instance was taken out, as somebody wrote it into the stream: short, and safe to show."""
+    text = data[:MAX_NAME].decode(errors="backslashreplace")
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in an error or a log line: no controls, no flood, and no depth."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number without measure"
+    text = ascii(value[:60] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def record_from(value: Mapping[str, Any]) -> InstanceRecord:
+    """The record that a JSON object says. Fails with RecordError. All rules stand here, in the order of the fields."""
     # The version comes first: a later format may be right in ways that the rules below do not know.
     if "v" in value and (type(value["v"]) is not int or value["v"] != FORMAT):
-        _refuse("v", f"{_short(value['v'])} is not a format that this version reads", f"{FORMAT}")
+        _refuse("v", f"{shown(value['v'])} is not a format that this version reads", f"{FORMAT}")
     for field in _REQUIRED:
         if field not in value:
             _refuse(field, "missing", f"a record has at least {', '.join(_REQUIRED)}")
     for field in value:
         if field not in _FIELDS:
-            _refuse(_short(field), "unknown field", f"one of {', '.join(_FIELDS)}; free things go into metadata")
+            _refuse(shown(field), "unknown field", f"one of {', '.join(_FIELDS)}; free things go into metadata")
     service, name = value["service"], value["id"]
     if type(service) is not str or not _SERVICE.fullmatch(service):
-        _refuse("service", _short(service), "1 to 128 letters, digits, dots, dashes and underscores")
+        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
     if type(name) is not str or not _ID.fullmatch(name):
-        _refuse("id", _short(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
+        _refuse("id", shown(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
     weight = value.get("weight", 1)
     if type(weight) is not int or not 1 <= weight <= 1000:
-        _refuse("weight", _short(weight), "a whole number from 1 to 1000")
+        _refuse("weight", shown(weight), "a whole number from 1 to 1000")
     return InstanceRecord(
         service=service,
         id=name,
@@ -130,55 +159,57 @@ def _record_from(value: Mapping[str, Any]) -> InstanceRecord:
 def _host(value: Any) -> str:
     right = "an IP address or host name by which others reach the instance"
     if type(value) is not str or not 1 <= len(value) <= 253 or not value.isascii():
-        _refuse("host", _short(value), right)
+        _refuse("host", shown(value), right)
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
         labels = value.split(".")
-        # A last label of digits would be read as an (odd) IPv4 address by some resolvers and as a name by others.
-        if labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
-            _refuse("host", _short(value), right)
+        if _NUMBER.fullmatch(labels[-1]) or not all(_LABEL.fullmatch(label) for label in labels):
+            _refuse("host", shown(value), right)
     else:
         if address.is_unspecified or address.is_multicast or "%" in value:
-            _refuse("host", _short(value), right)
+            _refuse("host", shown(value), right)
     return str(value)
 
 
 def _port(value: Any) -> int:
     if type(value) is not int or not 1 <= value <= 65535:
-        _refuse("port", _short(value), "a whole number from 1 to 65535")
+        _refuse("port", shown(value), "a whole number from 1 to 65535")
     return int(value)
 
 
 def _text(name: str, value: Any, longest: int, shortest: int = 0) -> str:
     # isprintable() refuses controls, line ends, lone surrogates and what turns the direction of writing.
     if type(value) is not str or not shortest <= len(value) <= longest or not value.isprintable():
-        _refuse(name, _short(value), f"{shortest} to {longest} printable characters")
+        _refuse(name, shown(value), f"{shortest} to {longest} printable characters")
     return str(value)
 
 
 def _tags(value: Any) -> tuple[str, ...]:
     if type(value) is not list or len(value) > MAX_ITEMS:
-        _refuse("tags", _short(value), f"a list of at most {MAX_ITEMS} texts")
+        _refuse("tags", shown(value), f"a list of at most {MAX_ITEMS} texts")
     return tuple(_text("tags", tag, MAX_NAME, 1) for tag in value)
 
 
 def _metadata(value: Any) -> tuple[tuple[str, str], ...]:
     if type(value) is not dict or len(value) > MAX_ITEMS:
-        _refuse("metadata", _short(value), f"an object of at most {MAX_ITEMS} texts")
-    return tuple(
-        (_text("metadata", key, MAX_NAME, 1), _text(f"metadata.{key}", value[key], MAX_VALUE)) for key in sorted(value)
+        _refuse("metadata", shown(value), f"an object of at most {MAX_ITEMS} texts")
+    # Sorted when they are known to be texts: a program may hand in anything.
+    pairs = (
+        (_text("metadata", key, MAX_NAME, 1), _text(f"metadata.{key}", text, MAX_VALUE)) for key, text in value.items()
     )
+    return tuple(sorted(pairs))
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _object(data: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `data`: strict JSON (no NaN), no name twice, nothing but an object."""
     try:
         value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"not JSON: {_short(str(error))}; should be one JSON object in UTF-8") from error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
+        raise RecordError(f"{what}: not JSON ({reason}); should be one JSON object in UTF-8") from error
     if type(value) is not dict:
-        _refuse("the record", _short(value), "one JSON object")
+        _refuse(what, shown(value), "one JSON object")
     return value
 
 
@@ -193,19 +224,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def _is_cpu(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e9
 
 
-def _check_size(data: bytes) -> None:
-    if len(data) > MAX_RECORD:
-        _refuse("the record", f"{len(data)} bytes", f"at most {MAX_RECORD} bytes, metadata included")
-
-
-def _short(value: Any) -> str:
-    """A value as it may stand in a log line: no controls, no flood."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _is_memory(value: Any) -> bool:
+    # What every reader of JSON reads exactly, Lua among them.
+    return type(value) is int and 0 <= value < 2**53
 
 
 def _refuse(name: str, wrong: str, right: str) -> NoReturn:

@@ -57,8 +57,9 @@ class MemoryStore:
                 sink(LoadReported(key[0], key[1], sample))
         return True
 
-    def remove(self, key: Key, reason: str) -> None:
-        if key in self.records:
+    def remove(self, key: Key, reason: str, only: InstanceRecord | None = None) -> None:
+        """Take out what stands there; given `only`, not what somebody else has put there since."""
+        if key in self.records and only in (None, self.records[key]):
             del self.records[key], self._leases[key]
             self.loads.pop(key, None)
             self._tell((InstanceRemoved(key[0], key[1], reason),))
@@ -121,6 +122,7 @@ class MemoryRegistry:
         self._namespace = namespace
         self._store = store or MemoryStore(clock, now)
         self._sink: EventSink | None = None
+        self._held: dict[Key, InstanceRecord] = {}
 
     def start(self, sink: EventSink) -> Deferred[None]:
         if self._sink is not None:
@@ -141,11 +143,13 @@ class MemoryRegistry:
             encode_record(record)
         except RecordError as error:
             return fail(error)
+        self._held[record.service, record.id] = record
         self._store.put(record, self._lease)
         return succeed(None)
 
     def deregister(self, service: str, id: str) -> Deferred[None]:
-        self._store.remove((service, id), DEREGISTERED)
+        key = (service, id)
+        self._store.remove(key, DEREGISTERED, self._held.pop(key, None))
         return succeed(None)
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from wmesh.control.registry.codec import decode_record, encode_record
+from wmesh.control.registry.codec import encode_record, record_from
 from wmesh.errors import RecordError
 from wmesh.model import InstanceRecord
 
@@ -71,7 +71,7 @@ class MemoryFile:
         bad: list[str] = []
         for value in document["instances"]:
             try:
-                record = decode_record(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+                record = record_from(value if type(value) is dict else {})
             except RecordError as error:
                 bad.append(str(error))
             else:

@@ -11,8 +11,15 @@
 -- the stream says which version it made. And a version that is missing (a new or an emptied server) starts from the
 -- clock, so a registry that was emptied never counts through old numbers again; the start is itself put into the
 -- stream, which wakes every reader that waits there for changes.
+--
+-- A script does all or nothing: what it is given is checked before the first write, for Redis takes no write back. What
+-- somebody else wrote by hand is put right where it would be in everybody's way: a key of the wrong type is renamed
+-- (KEY:set-aside), a version that is no number starts anew.
 local records, leases, version, changes, loads = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local STREAM_LENGTH = 10000
+local LARGEST_RECORD = 16384
+local LARGEST_LOAD = 4096
+local LONGEST_LEASE = 86400000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -22,31 +29,90 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function current_version()
-  local current = redis.call('GET', version)
-  if not current then
-    current = whole(now)
-    redis.call('SET', version, current)
-    redis.call('XADD', changes, 'MAXLEN', '~', STREAM_LENGTH, '*', 'kind', 'start', 'version', current)
+-- An answer that names what is wrong. It is one line of ASCII, whatever the value is.
+local function refuse(name, wrong, right)
+  if type(wrong) == 'table' then
+    wrong = 'a list or an object'
   end
-  return current
+  local shown = string.gsub(string.sub(tostring(wrong), 1, 60), '[%c\127-\255]', '?')
+  return redis.error_reply('RECORD ' .. name .. ': ' .. shown .. '; should be ' .. right)
 end
 
--- kind 'put' with the record as detail, or kind 'gone' with the reason.
+-- The end of a lease of so many milliseconds; nil if that makes no sense.
+local function lease_end(lease)
+  local length = tonumber(lease)
+  if length and length >= 1 and length <= LONGEST_LEASE then
+    return now + math.floor(length)
+  end
+end
+local LEASE = 'milliseconds, from 1 to 86400000'
+
+local function sound(member)
+  return #member <= 257 and string.find(member, '^[^/]+/[^/]+$') ~= nil
+end
+
+local set_aside = false
+for i, kind in ipairs({'hash', 'zset', 'string', 'stream', 'hash'}) do
+  local namespace = string.match(records or '', '^(.+):records$')
+  local name = ({':records', ':leases', ':version', ':changes', ':loads'})[i]
+  if not namespace or #KEYS ~= 5 or KEYS[i] ~= namespace .. name then
+    return refuse('keys', KEYS[i] or 'missing', '{ns}:records {ns}:leases {ns}:version {ns}:changes {ns}:loads')
+  end
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('RENAME', KEYS[i], KEYS[i] .. ':set-aside')
+    set_aside = true
+  end
+end
+
+local function append(...)
+  local entry = redis.pcall('XADD', changes, 'MAXLEN', '~', STREAM_LENGTH, '*', ...)
+  if type(entry) == 'table' and entry.err then
+    -- Whoever adds an entry with the last possible id by hand leaves no room for others.
+    if string.find(entry.err, 'exhausted', 1, true) then
+      redis.call('DEL', changes)
+    end
+    redis.call('XADD', changes, 'MAXLEN', '~', STREAM_LENGTH, '*', ...)
+  end
+end
+
+local function start_version()
+  local first = whole(now)
+  redis.call('SET', version, first)
+  append('kind', 'start', 'version', first)
+  return first
+end
+
+local function current_version()
+  local current = redis.call('GET', version)
+  if current and #current <= 15 and string.find(current, '^[1-9]%d*$') then
+    return current
+  end
+  return start_version()
+end
+
+-- Some of what readers know is gone: they have to look at everything again.
+if set_aside then
+  start_version()
+end
+
+-- kind 'put' with the record as detail, or kind 'gone' with the reason. Of a record that is too large for any reader,
+-- the stream gets only as much as it takes to see that.
 local function tell(kind, member, name, detail)
   current_version()
   local next_version = whole(redis.call('INCR', version))
   local slash = string.find(member, '/', 1, true)
-  redis.call('XADD', changes, 'MAXLEN', '~', STREAM_LENGTH, '*', 'kind', kind,
-    'service', string.sub(member, 1, slash - 1), 'id', string.sub(member, slash + 1),
-    name, detail, 'version', next_version)
+  append('kind', kind, 'service', string.sub(member, 1, slash - 1), 'id', string.sub(member, slash + 1),
+    name, string.sub(detail, 1, LARGEST_RECORD + 1), 'version', next_version)
 end
 
 local function remove(member, reason)
   redis.call('ZREM', leases, member)
   redis.call('HDEL', loads, member)
   if redis.call('HDEL', records, member) == 1 then
-    tell('gone', member, 'reason', reason)
+    if sound(member) then
+      tell('gone', member, 'reason', reason)
+    end
     return 1
   end
   return 0

@@ -16,11 +16,14 @@ nothing could confirm them.
 
 An address belongs to the instance that registered there last. When one registers at the address of another of the same
 service, or of a suspect of any service, the other is a ghost that answers with the newcomer's voice, and goes at once.
+
+What this process knows better than any registry is not up to the registry: instances that the configuration lists, and
+services that are part of the gateway (`reserved`), whose requests nobody outside may draw to himself by a record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -67,7 +70,10 @@ class Preserver:
         now: Callable[[], float],
         connected: Callable[[], bool],
         memory: MemoryFile | None = None,
+        reserved: Collection[str] = (),
     ) -> None:
+        self._reserved = reserved
+        self._presumed: set[Key] = set()
         self._directory = directory
         self._spec = spec
         self._clock = clock
@@ -125,7 +131,11 @@ class Preserver:
         """The registry's word."""
         match event:
             case InstancesReset(origin=origin, records=records) if origin == ORIGIN:
-                self._reset(records)
+                self._reset([record for record in records if self._may(record)])
+            case InstanceAdded(record) | InstanceUpdated(record) if not self._may(record):
+                pass
+            case InstanceRemoved(service, id) if self._above(key := (service, id)):
+                self._presumed.discard(key)
             case InstanceAdded(record):
                 self._ghosts.pop((record.service, record.id), None)
                 self._there(event, record)
@@ -156,6 +166,33 @@ class Preserver:
         }
 
     # --- the registry's word
+
+    def _above(self, key: Key) -> str:
+        """Why this instance is not up to the registry; empty if it is."""
+        if key[0] in self._reserved:
+            return "the service is part of the gateway itself"
+        member = self._directory.member(*key)
+        if member is not None and member.record.origin != ORIGIN:
+            return "an instance of this id is there already, and not by the registry's word"
+        return ""
+
+    def _may(self, record: InstanceRecord) -> bool:
+        """Whether the registry may speak of this instance. If not, that is told once."""
+        key = (record.service, record.id)
+        why = self._above(key)
+        if not why:
+            self._presumed.discard(key)
+            return True
+        if key not in self._presumed:
+            self._presumed.add(key)
+            self._log.warn(
+                "A record in the registry is passed over: {service}/{id} at {address}: {why}",
+                service=record.service,
+                id=record.id,
+                address=str(record.address),
+                why=why,
+            )
+        return False
 
     def _there(self, event: Event, record: InstanceRecord) -> None:
         """Its lease is there."""

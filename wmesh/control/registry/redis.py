@@ -4,8 +4,8 @@ Strategy: every change is one Lua script, atomic on the server and measured by t
 truth about the data model (see prelude.lua). This side holds three duties, each on its own: the *watch* tells the sink
 what others change (`watch.py`, on a link of its own because it blocks); the *sweep*, about once a second, has the
 server evict leases that ended and reads the load samples of others; and what was *registered through this object is
-held*, and put back whenever the watch had a gap, so that a server that lost everything is whole again as soon as it
-answers.
+held* (`holdings.py`), and put back whenever the watch had a gap, so that a server that lost everything is whole again
+as soon as it answers.
 
 Nothing here keeps a registry alive by itself: renewing leases is the heartbeat's business (`wmesh.control.heartbeat`).
 """
@@ -25,8 +25,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wmesh.control.registry import scripts
-from wmesh.control.registry.changes import DEREGISTERED, ORIGIN
-from wmesh.control.registry.codec import decode_load, encode_load, encode_record, member_name
+from wmesh.control.registry.changes import ORIGIN
+from wmesh.control.registry.codec import decode_load, encode_load, member_name, shown
+from wmesh.control.registry.holdings import CHUNK, Holdings, Key
 from wmesh.control.registry.link import Link, way_to
 from wmesh.control.registry.sentinel import Lookout
 from wmesh.control.registry.watch import Watch
@@ -36,9 +37,6 @@ from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
 from wmesh.registry_url import Target, check_namespace, show_place
 
-Key = tuple[str, str]
-
-CHUNK = 500
 LONGEST_SWEEP = 1.0
 SHORTEST_SWEEP = 0.02
 
@@ -84,8 +82,9 @@ class RedisRegistry:
         self._sink: EventSink | None = None
         self._watch: Watch | None = None
         self._sweeping: Deferred[None] | None = None
-        self._held: dict[str, bytes] = {}
+        self._holdings = Holdings(self._commands, self._keys, self._lease)
         self._loads: dict[str, bytes] = {}
+        self._bad_loads: set[str] = set()
         # Until when we evict nobody; and how many milliseconds the server's clock is ahead of `now`.
         self._truce = 0.0
         self._generation = 0
@@ -101,10 +100,10 @@ class RedisRegistry:
     def register(self, record: InstanceRecord) -> Deferred[None]:
         """As promised by the interface; and the record is held: it goes back in whenever the server turns out to have
         lost it, until `deregister`. That holds also if this fails because the server does not answer."""
-        return Deferred.fromCoroutine(self._register(record))
+        return Deferred.fromCoroutine(self._holdings.register(record))
 
     def deregister(self, service: str, id: str) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._deregister(member_name(service, id)))
+        return Deferred.fromCoroutine(self._holdings.deregister(service, id))
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:
         return Deferred.fromCoroutine(self._renew(beats))
@@ -173,46 +172,23 @@ class RedisRegistry:
         self._sink = None
         await gatherResults([Deferred.fromCoroutine(link.stop()) for link in (self._commands, self._changes)])
 
-    async def _register(self, record: InstanceRecord) -> None:
-        data = encode_record(record)
-        member = member_name(record.service, record.id)
-        self._held[member] = data
-        await self._commands.run(scripts.REGISTER, self._keys, self._lease, member.encode(), data)
-
-    async def _deregister(self, member: str) -> None:
-        # What we held is taken out only if it still stands there: under its id somebody else may have come since.
-        held = self._held.pop(member, b"")
-        await self._commands.run(scripts.DEREGISTER, self._keys, member.encode(), DEREGISTERED.encode(), held)
-
     async def _put_back(self) -> None:
-        """Register what we hold again. Where it still stands, this renews its lease and changes nothing.
+        """Register what we hold again.
 
         Others who lost touch as we did need time to do the same: for the length of a lease nobody is evicted by us.
         """
         if self._watch is not None and self._watch.resets:
             self._keep_truce()
-        members = list(self._held)
-        for start in range(0, len(members), CHUNK):
-            # Looked up as late as this: it may have been deregistered while an earlier chunk was on its way.
-            pairs = [(member, self._held[member]) for member in members[start : start + CHUNK] if member in self._held]
-            flat = [part for member, data in pairs for part in (member.encode(), data)]
-            if flat:
-                await self._commands.run(scripts.REGISTER, self._keys, self._lease, *flat)
+        await self._holdings.put_back()
 
     def _keep_truce(self) -> None:
         self._truce = self._now() + self._lease / 1000
 
     async def _renew(self, beats: Mapping[Key, LoadSample]) -> Sequence[Key]:
-        keys = {member_name(*key).encode(): key for key in beats}
-        loads = {member: encode_load(beats[key]) for member, key in keys.items()}
-        members = list(keys)
-        unknown: list[Key] = []
-        for start in range(0, len(members), CHUNK):
-            flat = [part for member in members[start : start + CHUNK] for part in (member, loads[member])]
-            reply = await self._commands.run(scripts.RENEW, self._keys, self._lease, *flat)
-            unknown.extend(keys[member] for member in reply)
+        loads = {key: encode_load(sample) for key, sample in beats.items()}
+        unknown = await self._holdings.renew(loads)
         # Our own samples need not wait until we read them back.
-        self._tell_loads({member.decode(): data for member, data in loads.items() if data})
+        self._tell_loads({member_name(*key): data for key, data in loads.items() if data})
         return unknown
 
     async def _sweep_for_ever(self) -> None:
@@ -252,10 +228,12 @@ class RedisRegistry:
         return LONGEST_SWEEP if due < 0 or not limit else min(LONGEST_SWEEP, max(SHORTEST_SWEEP, (due + 1) / 1000))
 
     async def _read_loads(self) -> None:
-        flat: Sequence[bytes] = await self._commands.command(b"HGETALL", self._keys[4])
-        loads = {member.decode(errors="replace"): data for member, data in zip(flat[::2], flat[1::2], strict=True)}
+        flat: Sequence[bytes] = await self._commands.run(scripts.LOADS, self._keys)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        loads = {member.decode(errors="surrogateescape"): data for member, data in pairs}
         for gone in self._loads.keys() - loads.keys():
             del self._loads[gone]
+        self._bad_loads &= loads.keys()
         self._tell_loads(loads)
 
     def _tell_loads(self, loads: Mapping[str, bytes]) -> None:
@@ -271,8 +249,12 @@ class RedisRegistry:
             try:
                 sample = decode_load(data)
             except RecordError as error:
-                self._log.warn("A load sample is passed over: {member}: {why}", member=ascii(member), why=error)
+                # Once, until a good one comes: the next beat brings the next.
+                if member not in self._bad_loads:
+                    self._bad_loads.add(member)
+                    self._log.warn("A load sample is passed over: {member}: {why}", member=shown(member), why=error)
                 continue
+            self._bad_loads.discard(member)
             sink(LoadReported(record.service, record.id, sample))
 
     def _unswept(self, failure: Failure) -> float:

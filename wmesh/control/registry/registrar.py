@@ -1,10 +1,10 @@
 """For those who register and do not look: a client of a Redis registry that puts in, renews and takes out.
 
 Strategy: a program that answers for an instance or two has no use for the other ten thousand, so it neither watches nor
-sweeps. One link, the scripts `register`, `renew` and `deregister`, and the same promise as `RedisRegistry` gives: what
-was registered through this object is held, and goes back in as soon as the server answers on a new connection, for
-what was there before may be lost (a restart without persistence, a failover). What is lost on a connection that lives
-on (FLUSHALL) is found by the next heartbeat, whose answer names those unknown.
+sweeps. One link, and the same promise as `RedisRegistry` gives: what was registered through this object is held
+(`holdings`), and goes back in as soon as the server answers on a new connection, for what was there before may be lost
+(a restart without persistence, a failover). What is lost on a connection that lives on (FLUSHALL) is found by the next
+heartbeat, whose answer names those unknown.
 
 `own_host` is here because only who knows the registry can say by which of its addresses a machine is reached from
 there.
@@ -27,14 +27,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wmesh.control.registry import scripts
-from wmesh.control.registry.changes import DEREGISTERED
-from wmesh.control.registry.codec import encode_load, encode_record, member_name
+from wmesh.control.registry.codec import encode_load
+from wmesh.control.registry.holdings import Holdings, Key
 from wmesh.control.registry.link import Link
 from wmesh.errors import RegistryError
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
 from wmesh.registry_url import Target, check_namespace
-
-Key = tuple[str, str]
 
 LOOK = 0.25
 """Seconds between two looks at whether the connection is another one than before."""
@@ -60,11 +58,10 @@ class Registrar:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.label = target.label
-        self._keys = scripts.keys(check_namespace(spec.namespace))
-        self._lease = max(1, round(spec.lease * 1000))
+        keys = scripts.keys(check_namespace(spec.namespace))
         self._clock: IReactorTime = reactor
         self._link = Link(target, reactor, timeout=timeout, retry_max=retry_max, rng=rng or random.Random(), now=now)
-        self._held: dict[str, bytes] = {}
+        self._holdings = Holdings(self._link, keys, max(1, round(spec.lease * 1000)))
         self._generation = 0
         self._looking: Deferred[None] | None = None
 
@@ -87,47 +84,25 @@ class Registrar:
 
     def register(self, record: InstanceRecord) -> Deferred[None]:
         """Put it in; from now on it is held, also if this fails because the server does not answer."""
-        return Deferred.fromCoroutine(self._register(record))
+        return Deferred.fromCoroutine(self._holdings.register(record))
 
     def deregister(self, service: str, id: str) -> Deferred[None]:
         """Take it out at once, unless somebody else has registered under this id since."""
-        return Deferred.fromCoroutine(self._deregister(member_name(service, id)))
+        return Deferred.fromCoroutine(self._holdings.deregister(service, id))
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:
         """Renew leases. Answers those that the registry does not know."""
-        return Deferred.fromCoroutine(self._renew(beats))
-
-    async def _register(self, record: InstanceRecord) -> None:
-        data = encode_record(record)
-        member = member_name(record.service, record.id)
-        self._held[member] = data
-        await self._link.run(scripts.REGISTER, self._keys, self._lease, member.encode(), data)
-
-    async def _deregister(self, member: str) -> None:
-        data = self._held.pop(member, b"")
-        await self._link.run(scripts.DEREGISTER, self._keys, member.encode(), DEREGISTERED.encode(), data)
-
-    async def _renew(self, beats: Mapping[Key, LoadSample]) -> Sequence[Key]:
-        keys = {member_name(*key).encode(): key for key in beats}
-        flat = [part for member, key in keys.items() for part in (member, encode_load(beats[key]))]
-        reply = await self._link.run(scripts.RENEW, self._keys, self._lease, *flat)
-        return [keys[member] for member in reply]
+        loads = {key: encode_load(sample) for key, sample in beats.items()}
+        return Deferred.fromCoroutine(self._holdings.renew(loads))
 
     async def _look(self) -> None:
         while True:
             if self._link.connected and self._link.generation != self._generation:
                 generation = self._link.generation
-                putting = Deferred.fromCoroutine(self._put_back())
-                putting.addErrback(self._not_put_back)
-                if await putting:
+                putting = Deferred.fromCoroutine(self._holdings.put_back())
+                if await putting.addCallbacks(lambda _: True, self._not_put_back):
                     self._generation = generation
             await deferLater(self._clock, LOOK)
-
-    async def _put_back(self) -> bool:
-        flat = [part for member, data in self._held.items() for part in (member.encode(), data)]
-        if flat:
-            await self._link.run(scripts.REGISTER, self._keys, self._lease, *flat)
-        return True
 
     def _not_put_back(self, failure: Failure) -> bool:
         """The next look tries again; that the registry is away is told by the heartbeat."""

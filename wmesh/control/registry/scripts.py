@@ -1,7 +1,7 @@
 """The Lua scripts that make every operation on the store atomic, as text with its SHA-1. Read once, at import.
 
-The scripts are files of their own so that an editor colours them, `redis-cli --eval` runs them, and other languages can
-take them as they are. What stands here is only how they are loaded.
+The scripts are files of their own so that an editor colours them; `wmesh scripts` hands them, each with the prelude in
+front, to `redis-cli` and other languages. What stands here is only how they are loaded.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ DEREGISTER = _load("deregister")
 RENEW = _load("renew")
 EXPIRE = _load("expire")
 SNAPSHOT = _load("snapshot")
+LOADS = _load("loads")
+
+ALL = (REGISTER, DEREGISTER, RENEW, EXPIRE, SNAPSHOT, LOADS)
 
 
 def keys(namespace: str) -> tuple[bytes, ...]:

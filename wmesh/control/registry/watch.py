@@ -15,11 +15,13 @@ sends records only if they are not.
          +---- lost -----------+------------- lost ----------+
 
 While away, nothing is told: what was known stays known. Records that cannot be believed are passed over, with one
-warning each, and never stop the others.
+warning each until they are right or gone, and never stop the others; so are entries of the stream that no script of
+ours wrote. An entry that looks right but repeats a version is a gap like any other: one of the two was a lie.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,7 +31,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wmesh.control.registry.changes import ORIGIN, put_events
-from wmesh.control.registry.codec import decode_record, member_name
+from wmesh.control.registry.codec import decode_reason, decode_record, member_name, shown
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.scripts import SNAPSHOT
 from wmesh.errors import RecordError, RegistryError
@@ -41,6 +43,10 @@ BATCH = 500
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1
 MAX_WARNED = 1000
+
+_VERSION = re.compile(rb"[0-9]{1,19}")
+_DETAILS = {b"put": b"record", b"gone": b"reason"}
+_STRANGE = "it was written by hand; should be kind, service, id, record or reason, and version"
 
 
 class Watch:
@@ -76,8 +82,9 @@ class Watch:
         self._position = b"0-0"
         self._proven = now()
         self._generation = 0
+        # What could not be believed; and of these (and of the stream), what was warned of.
         self._unreadable: set[str] = set()
-        self._warned: set[tuple[str, int]] = set()
+        self._warned: set[str] = set()
         self._in_touch: bool | None = None
         self._wanted = False
         self._running: Deferred[None] | None = None
@@ -133,7 +140,7 @@ class Watch:
         if self._link.generation != self._generation:
             return False
         if reply is not None:
-            return all(self._apply(position, _fields(flat)) for position, flat in reply[0][1])
+            return all(self._apply(position, flat) for position, flat in reply[0][1])
         if self._now() - self._proven >= self._interval:
             count = len(self.known) + len(self._unreadable)
             await self._snapshot(str(self.version).encode(), str(count).encode())
@@ -149,7 +156,8 @@ class Watch:
             self.known = {}
             self._unreadable = set()
             for member, data in _pairs(reply[2]):
-                self._decode(member.decode(errors="replace"), data)
+                self._decode(_text(member), data)
+            self._warned &= {"", *self._unreadable}
             self.resets += 1
             self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
         if not self._in_touch:
@@ -160,24 +168,27 @@ class Watch:
         if not self.ready.called:
             self.ready.callback(None)
 
-    def _apply(self, position: bytes, fields: dict[bytes, bytes]) -> bool:
+    def _apply(self, position: bytes, flat: Sequence[bytes]) -> bool:
         """One entry of the stream. False if it does not follow what we have."""
-        version = int(fields[b"version"])
-        if version > self.version + 1:
-            return False
         self._position = position
+        change = _change(flat)
+        if change is None:
+            self._warn("", "An entry of the registry's stream is passed over: {why}", _STRANGE)
+            return True
+        kind, version, service, name, detail = change
+        if kind == b"start" or version != self.version + 1:
+            return False
         self._proven = self._now()
-        if version <= self.version:
-            return fields[b"kind"] != b"start"
         self.version = version
-        service, name = (fields[part].decode(errors="replace") for part in (b"service", b"id"))
         member = member_name(service, name)
         old = self.known.pop(member, None)
         self._unreadable.discard(member)
-        if fields[b"kind"] == b"put":
-            self._tell(self._put(member, old, fields[b"record"]))
-        elif old is not None:
-            self._tell((InstanceRemoved(service, name, fields[b"reason"].decode(errors="replace")),))
+        if kind == b"put":
+            self._tell(self._put(member, old, detail))
+            return True
+        self._warned.discard(member)
+        if old is not None:
+            self._tell((InstanceRemoved(service, name, decode_reason(detail)),))
         return True
 
     def _put(self, member: str, old: InstanceRecord | None, data: bytes) -> Sequence[Event]:
@@ -191,24 +202,26 @@ class Watch:
         try:
             record = decode_record(data)
             if member_name(record.service, record.id) != member:
-                raise RecordError(f"service, id: {record.service}/{record.id}; should be {member!a}, its key")
+                raise RecordError(f"service, id: {record.service}/{record.id}; should be {shown(member)}, its key")
         except RecordError as error:
             self._unreadable.add(member)
-            self._warn(member, data, error)
+            self._warn(member, "A record in the registry is passed over: {member}: {why}", error)
             return None
         self.known[member] = record
+        self._warned.discard(member)
         return record
 
-    def _warn(self, member: str, data: bytes, error: RecordError) -> None:
-        """Once for each bad record, not once for each reading; whoever floods us with them does not flood the log."""
-        key = (member, hash(data))
-        if key not in self._warned and len(self._warned) < MAX_WARNED:
-            self._warned.add(key)
-            self._log.warn("A record in the registry is passed over: {member}: {why}", member=ascii(member), why=error)
+    def _warn(self, about: str, text: str, why: object) -> None:
+        """Once, not once for each reading; whoever floods us does not flood the log."""
+        if about not in self._warned and len(self._warned) < MAX_WARNED:
+            self._warned.add(about)
+            self._log.warn(text, member=shown(about), why=why)
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            self._sink(event)
+            # Told of the one before, the sink may have stopped us.
+            if self._wanted:
+                self._sink(event)
 
     def _stumbled(self, failure: Failure) -> None:
         """Say it once when we lose touch; a fault of our own is always told, and met with a fresh snapshot."""
@@ -230,8 +243,23 @@ def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
-def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(_pairs(flat))
+def _text(name: bytes) -> str:
+    """Part of a key; two that differ stay different, whatever bytes they are."""
+    return name.decode(errors="surrogateescape")
+
+
+def _change(flat: Sequence[bytes]) -> tuple[bytes, int, str, str, bytes] | None:
+    """Kind, version, service, id, and record or reason; None if that is not what the entry says."""
+    fields = dict(_pairs(flat))
+    kind, version = fields.get(b"kind", b""), fields.get(b"version", b"")
+    if not _VERSION.fullmatch(version):
+        return None
+    if kind == b"start":
+        return kind, int(version), "", "", b""
+    service, name, detail = fields.get(b"service"), fields.get(b"id"), fields.get(_DETAILS.get(kind, b""))
+    if service is None or name is None or detail is None:
+        return None
+    return kind, int(version), _text(service), _text(name), detail
 
 
 def _stopped(failure: Failure) -> Failure | None:

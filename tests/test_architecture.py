@@ -23,24 +23,25 @@ ALLOWED = {
     "model": {"errors"},
     "events": {"errors", "model"},
     "interfaces": {"errors", "model", "events"},
+    "registry_url": {"errors"},
     "wire": {"errors", "model"},
     "balance": {"model", "interfaces", "errors"},
     "cluster": BASE,
     "policy": {"model", "errors", "wire"},
     "metrics": set(),
-    "config": {"model", "errors", "balance", "cluster", "policy"},
+    "config": {"model", "errors", "registry_url", "balance", "cluster", "policy"},
     "proxy": {"wire", "cluster", "policy", "metrics", *BASE},
-    "control": {"cluster", "policy", "metrics", "__init__", *BASE},
+    "control": {"cluster", "policy", "metrics", "registry_url", "__init__", *BASE},
     "admin": {"model", "interfaces", "metrics", "errors"},
     "console": set(),
     "testing": {"cluster", "balance", "control", *BASE},
-    "api": {"control", "errors", "model"},
-    "cli": {"__init__", "api", "config", "console", "control", "errors", "model"},
+    "api": {"control", "errors", "model", "registry_url"},
+    "cli": {"__init__", "api", "config", "console", "control", "errors", "model", "registry_url"},
     "gateway": {"admin", "balance", "cluster", "control", "metrics", "policy", "proxy", "wire", *BASE},
     "tap": {"config", "console", "errors", "gateway"},
 }
 
-PURE = ("__init__", "config", "wire", "cluster", "balance", "policy", "metrics", *sorted(BASE))
+PURE = ("__init__", "config", "wire", "cluster", "balance", "policy", "metrics", "registry_url", *sorted(BASE))
 IMPURE_MODULES = {"twisted", "socket", "time", "random", "os", "logging", "select", "subprocess", "threading"}
 # `random.Random` is a type that is handed in; the module's own functions are what purity forbids. Likewise for the one
 # function of config that reads a file.

@@ -33,9 +33,9 @@ from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
 from wmesh.control.registry.codec import encode_record, load_from, shown
 from wmesh.control.registry.registrar import Registrar, own_host
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import MeshError, RecordError, RegistryError
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 __all__ = [
     "Address",
@@ -127,9 +127,9 @@ def register(
 ) -> Deferred[Registration]:
     """Register an instance of `service` that listens at `port` of this machine. Call it once you do listen.
 
-    `registry_url` is that of the gateways: redis://, rediss:// or unix:. `namespace`, too, must be theirs. `lease` and
-    `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it is not given.
-    `incarnation` must differ from that of every earlier life of this id; a random one is made where it is not given.
+    `registry_url` is that of the gateways: redis://, rediss://, …+sentinel:// or unix:. `namespace`, too, must be
+    theirs. `lease` and `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it
+    is not given. `incarnation` must differ from that of every earlier life of this id; a random one is made where it is not given.
     A program that answers health checks with `Wmesh-Instance: ID/INCARNATION` (both stand in `registration.record`) is
     never mistaken for another that took over its address, nor another for it.
 

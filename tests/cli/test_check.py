@@ -63,12 +63,29 @@ class CheckTests(SynchronousTestCase):
         status, out, _ = self.wmesh("check", self.file(STATIC))
         self.assertEqual(status, 0)
         self.assertIn("LOG_LEVEL in the environment", out)
-        self.assertIn("redis://redis.internal:6379/0", out)
+        self.assertIn("redis://redis.internal:6379", out)
         self.assertNotIn("hunter2", out)
         os.environ["LOG_LEVEL"] = "loud"
         status, _, err = self.wmesh("check", self.file(STATIC))
         self.assertEqual(status, 1)
         self.assertTrue(err.startswith("environment: LOG_LEVEL: "))
+
+    def test_certificates(self) -> None:
+        """Files that the registry's URL names and that are not there stop the start, so the check tells of them."""
+        text = STATIC.replace("memory:", "rediss://me:hunter2@h?ca=/nowhere/ca.pem")
+        status, out, err = self.wmesh("check", self.file(text))
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("[registry] url: ", err)
+        self.assertIn("/nowhere/ca.pem: No such file", err)
+        self.assertNotIn("hunter2", err)
+
+    def test_sentinels(self) -> None:
+        """The summary shows where the Sentinels are, and none of the passwords."""
+        text = STATIC.replace("memory:", "redis+sentinel://me:hunter2@a,b/m?sentinel_password=hunter3")
+        status, out, _ = self.wmesh("check", self.file(text))
+        self.assertEqual(status, 0)
+        self.assertIn("redis+sentinel://me@a:26379,b:26379/m", out)
+        self.assertNotIn("hunter", out)
 
     def test_a_missing_file(self) -> None:
         """A wrong path is a problem like any other."""

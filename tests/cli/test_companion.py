@@ -13,7 +13,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry import test_link
+from tests.certificates import Authority
+from tests.control.registry import test_dial
 from tests.control.registry.scene import Child, Server, alive, spawn, until
 
 RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
@@ -252,9 +253,11 @@ class TlsTests(CompanionCase):
     """A registry at rediss://"""
 
     async def setUp(self) -> None:
-        # A server on a Unix socket, and `port` at which TLS leads to it.
-        await test_link.TlsTests.setUp(self)
-        self.url = f"rediss://127.0.0.1:{self.port}?ca={self.ca}"
+        # A server on a Unix socket, and a port at which TLS leads to it.
+        await test_dial.DialTests.setUp(self)
+        authority = Authority(self.folder)
+        self.ca = authority.ca
+        self.url = f"rediss://127.0.0.1:{test_dial.DialTests.front(self, authority)}?ca={self.ca}"
         self.port = free_port()
         self.member = f"pricing/127.0.0.1:{self.port}"
 

@@ -37,6 +37,7 @@ class CallTests(SynchronousTestCase):
             (("--config", str(path)), "--registry unix:/srv/x/registry.sock"),
             (("--config", "/no/mesh.ini"), "cannot be read"),
             (("--registry", "http://x"), "must begin with"),
+            (("--registry", "redis+sentinel://x,y"), "names no master"),
         ]
         for arguments, words in table:
             status, text = self.wmesh("--port", "3007", *arguments)

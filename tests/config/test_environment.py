@@ -82,6 +82,42 @@ class RedisTests(SynchronousTestCase):
         self.assertEqual(self.url(file, REDIS_TLS_ENABLED="no", REDIS_DB="0"), "redis://me:p%40ss@r:6380/0")
         self.assertEqual(self.url(file, REDIS_HOST="s", REDIS_PORT="1"), "rediss://me:p%40ss@s:1/3")
 
+    def test_options_stay(self) -> None:
+        """What no variable names is kept: certificates as long as TLS is; a user may be given without its password."""
+        file = "rediss://me@r:6380/3?ca=/etc/ca.pem"
+        made = "rediss://you:pw@r:6380/3?ca=%2Fetc%2Fca.pem"
+        self.assertEqual(self.url(file, REDIS_USERNAME="you", REDIS_PASSWORD="pw"), made)
+        self.assertEqual(self.url(file, REDIS_TLS_ENABLED="no"), "redis://me@r:6380/3")
+
+    def test_sentinels(self) -> None:
+        """Sentinels make a registry as a host does, or replace those of the file, each part by itself."""
+        made = "redis+sentinel://s1:26379,[::1]:7/mesh/0"
+        both = {"REDIS_SENTINELS": "s1, [::1]:7", "REDIS_SENTINEL_MASTER": "mesh"}
+        self.assertEqual(self.url("memory:", **both), made)
+        self.assertEqual(self.url("redis://h:1", **both), made)
+        self.assertEqual(self.url("memory:", REDIS_TLS_ENABLED="yes", **both), made.replace("redis+", "rediss+"))
+        file = "rediss+sentinel://me:pw@a:1/m/2?sentinel_tls=no"
+        self.assertEqual(self.url(file, REDIS_SENTINELS="b:2"), "rediss+sentinel://me:pw@b:2/m/2?sentinel_tls=no")
+        self.assertEqual(self.url(file, REDIS_TLS_ENABLED="no"), "redis+sentinel://me:pw@a:1/m/2")
+        login = {"REDIS_SENTINEL_USERNAME": "you", "REDIS_SENTINEL_PASSWORD": "s&t"}
+        self.assertIn("?sentinel_user=you&sentinel_password=s%26t", self.url(file, **login))
+
+    def test_not_meant_together(self) -> None:
+        """One server and Sentinels, or Sentinels without a name for the master, are problems that say what to do."""
+        sentinel = "[registry]\nurl = redis+sentinel://s/m\n"
+        for text, environ, wrong in (
+            ("", {"REDIS_SENTINELS": "s", "REDIS_SENTINEL_MASTER": "m", "REDIS_HOST": "h"}, "REDIS_HOST"),
+            ("", {"REDIS_SENTINELS": "s"}, "REDIS_SENTINELS"),
+            ("", {"REDIS_HOST": "h", "REDIS_SENTINEL_MASTER": "m"}, "REDIS_SENTINEL_MASTER"),
+            ("", {"REDIS_SENTINELS": "s:x", "REDIS_SENTINEL_MASTER": "m"}, "REDIS_SENTINELS"),
+            (sentinel, {"REDIS_HOST": "h"}, "REDIS_HOST"),
+            (sentinel, {"REDIS_PORT": "1"}, "REDIS_PORT"),
+        ):
+            (problem,) = [one for one in problems(text, environ) if one.source == "environment"]
+            self.assertEqual(problem.option, wrong)
+            self.assertTrue(problem.hint)
+        self.assertEqual(self.url("redis+sentinel://s/m", REDIS_PORT="tcp://10.0.0.1:6379"), "redis+sentinel://s/m")
+
     def test_stray_variables_change_nothing_and_are_noted(self) -> None:
         """A REDIS_PASSWORD that is around for another program does not turn the registry into another one."""
         config = good(STATIC, {"REDIS_PASSWORD": "hunter2"}).config

@@ -28,9 +28,9 @@ from wmesh.control.guard import guarded
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.registry.embedded import find_server
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import parse_target
 from wmesh.errors import RegistryError
 from wmesh.model import Address, InstanceRecord, RegistrySpec
+from wmesh.registry_url import parse_target
 
 network: Any = reactor
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,14 +96,15 @@ class Child(ProcessProtocol):
 class Valkey:
     """A server without persistence on a port that it keeps through restarts."""
 
-    def __init__(self, folder: Path, password: str = "") -> None:
+    def __init__(self, folder: Path, password: str = "", *flags: str) -> None:
         self.port = free_port()
         self.password = password
+        self.flags = flags
         self._folder = folder
         self.child: Child | None = None
 
     async def start(self) -> None:
-        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self.flags]
         flags += ["--requirepass", self.password] if self.password else []
         self.child = child = Child.spawn([find_server(), *flags], {"LC_ALL": "C"}, self._folder)
         await until("Valkey is ready", lambda: "eady to accept connections" in child.output)
@@ -354,16 +355,17 @@ class Load:
 class Scene:
     """A Valkey, perhaps a cable to it, three instances, a gateway, and a steady load on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, valkey: Valkey | None = None) -> None:
         self.folder = folder
         self.instances: dict[str, Instance] = {}
         self._cables: list[Cable] = []
         self._loads: list[Load] = []
         self.gateways: list[Gateway] = []
-        self.valkey = Valkey(folder)
+        self.valkey = valkey or Valkey(folder)
 
     async def begin(self, *, password: str = "", cable: bool = False, **registry: str) -> None:
-        self.valkey.password = password
+        if password:
+            self.valkey.password = password
         await self.valkey.start()
         for name in ("a", "b", "c"):
             await self.join(name)

@@ -2,7 +2,8 @@
 
 Strategy: problems go to standard error, one a line, in the form that editors follow (file:line: …), and make the exit
 status 1. A good file is summed up on standard output: an operator should see at a glance whether the mesh that was
-meant is the mesh that was written. Nothing is started, connected to, or written, and no Twisted is loaded.
+meant is the mesh that was written. Certificates and keys that the registry's URL names are read, for those that are not
+there would stop the start. Nothing is started, connected to, or written, and no Twisted is loaded.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from wmesh.config import Loaded, load
-from wmesh.errors import ConfigError
+from wmesh.control.registry.tls import check_files
+from wmesh.errors import ConfigError, RegistryError
 from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
+from wmesh.registry_url import parse_target
 
 
 def add(commands: Any) -> None:
@@ -37,6 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
+        return 1
+    try:
+        _check_files(loaded.config.registry.url)
+    except RegistryError as error:
+        print(f"{arguments.config}: [registry] url: {error}", file=sys.stderr)
         return 1
     for line in summary(arguments.config, loaded):
         print(line)
@@ -65,10 +73,16 @@ def summary(source: str, loaded: Loaded) -> Iterator[str]:
         yield f"note: {note}"
 
 
+def _check_files(url: str) -> None:
+    """Fails with RegistryError if the registry's certificates and keys are not there, or do not fit together."""
+    if url not in ("memory:", "embedded:"):
+        check_files(parse_target(url))
+
+
 def _registry(config: MeshConfig) -> str:
-    """The URL without user and password."""
-    scheme, slashes, rest = config.registry.url.partition("//")
-    return scheme + slashes + rest.rpartition("@")[2]
+    """The URL without passwords."""
+    url = config.registry.url
+    return url if url in ("memory:", "embedded:") else parse_target(url).label
 
 
 def _admin(config: MeshConfig) -> str:

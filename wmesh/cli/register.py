@@ -39,7 +39,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--port", metavar="P", type=_port, help="the port at which the program listens")
     parser.add_argument("--host", help="how others reach this machine (default: its address towards the registry)")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--registry", metavar="URL", help="redis://host:6379/0, rediss://… or unix:/path")
+    where.add_argument(
+        "--registry", metavar="URL", help="redis://host:6379/0, rediss://…, redis+sentinel://… or unix:/path"
+    )
     where.add_argument("--config", metavar="FILE", help="take registry and service from a gateway's configuration")
     parser.add_argument("--namespace", help="the registry's namespace (default: wmesh)")
     parser.add_argument("--health", metavar="PATH", help="registered when GET PATH passes (default: when it listens)")

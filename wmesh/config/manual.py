@@ -82,8 +82,8 @@ Environment variables
 =====================
 
 These override the file. A variable that is empty counts as not set. A bad value is a problem, like one in the file.
-Without a registry in the file that is ``redis://`` or ``rediss://``, the other REDIS variables count only beside
-REDIS_HOST.
+Without a registry in the file that is ``redis://`` or ``rediss://`` (with or without Sentinels), the other REDIS
+variables count only beside REDIS_HOST or REDIS_SENTINELS.
 """
 
 _STRATEGIES = """\

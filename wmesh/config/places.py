@@ -11,15 +11,22 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from urllib.parse import SplitResult, quote, urlsplit
 
 from wmesh.config.kinds import Kind, each, items, show_all
 from wmesh.config.wording import Invalid, common_hint, nearest, quoted
+from wmesh.errors import RegistryError
 from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance
+from wmesh.registry_url import parse_target
 
 LISTENERS = ("tcp", "unix", "systemd", "ssl", "tls")
-REDIS_PORT = 6379
 DNS_PORT = 53
+_REGISTRIES = {
+    "redis": "redis://[user:password@]host:port/db",
+    "rediss": "rediss://[user:password@]host:port/db",
+    "redis+sentinel": "redis+sentinel://[user:password@]host:port,host:port/MASTER/db",
+    "rediss+sentinel": "rediss+sentinel://[user:password@]host:port,host:port/MASTER/db",
+    "unix": "unix:/path/of/the.sock",
+}
 
 _label = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?"
 _host_name = re.compile(rf"{_label}(?:\.{_label})*")
@@ -232,53 +239,25 @@ def _read_listeners(text: str) -> tuple[str, ...]:
     return each(((row, line) for row, line in enumerate(text.split("\n")) if line), _read_listener)
 
 
-def split_redis(url: str) -> SplitResult:
-    """The parts of a redis URL that is known to be good."""
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in ("redis", "rediss")
-        or not parts.hostname
-        or not is_host(parts.hostname)
-        or not (parts.port is None or parts.port > 0)
-        or not re.fullmatch(r"(?:/[0-9]{0,5})?", parts.path)
-        or "?" in url
-        or "#" in url
-    ):
-        raise ValueError
-    return parts
-
-
-def redis_url(tls: bool, user: str, password: str, host: str, port: int, database: int) -> str:
-    """The URL of these parts; user and password as they are, not percent-encoded."""
-    login = quote(user, safe="", errors="surrogateescape")
-    if password:
-        login += ":" + quote(password, safe="", errors="surrogateescape")
-    login += "@" if login else ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{'rediss' if tls else 'redis'}://{login}{host}:{port}/{database}"
-
-
 def _read_registry(text: str) -> str:
     scheme = text.partition(":")[0].lower()
     if scheme in ("embedded", "memory"):
         if text.lower() not in (scheme, f"{scheme}:", f"{scheme}://"):
             raise Invalid("this URL says too much", f"write {scheme}: and nothing else")
         return f"{scheme}:"
-    if scheme not in ("redis", "rediss"):
+    if scheme not in _REGISTRIES:
         named = quoted(scheme) if re.fullmatch(r"[a-z][a-z0-9+]{0,15}", scheme) else "the beginning"
-        hint = "write embedded:, memory:, redis://[user:password@]host:port/db or rediss://…"
+        hint = "write embedded:, memory:, redis://[user:password@]host:port/db, rediss://…, redis+sentinel://…, unix:/…"
         raise Invalid(f"{named} is not a kind of registry", hint)
     try:
-        if not re.fullmatch(r"[!-~]+", text):
-            raise ValueError
-        split_redis(text)
-    except ValueError:
-        # Not one word of the URL, nor of the error: either may hold a piece of the password.
-        hint = "in a password, write : / ? # @ % as %3A %2F %3F %23 %40 %25"
-        raise Invalid(
-            f"this is not a good {scheme} URL", f"write {scheme}://[user:password@]host:port/db; {hint}"
-        ) from None
-    return text
+        target = parse_target(text)
+    except RegistryError as error:
+        encoded = "" if scheme == "unix" else "; in a password, write : / ? # @ % as %3A %2F %3F %23 %40 %25"
+        raise Invalid(str(error), f"write {_REGISTRIES[scheme]}{encoded}") from None
+    if not all(is_host(host) for host, _ in target.places):
+        # The host itself is not shown: it may be a piece of the password.
+        raise Invalid("the host in the registry url is not a host", f"write {_REGISTRIES[scheme]}")
+    return scheme + text[len(scheme) :]
 
 
 host = Kind("HOST", read_host)
@@ -296,4 +275,8 @@ networks = Kind(
 )
 listeners = Kind("ENDPOINT, one a line", _read_listeners, "\n".join, many=True)
 listener = Kind("ENDPOINT", _read_listener, empty="")
-registry = Kind("embedded: | memory: | redis://[USER:PASSWORD@]HOST:PORT/DB | rediss://…", _read_registry)
+registry = Kind(
+    "embedded: | memory: | redis://[USER:PASSWORD@]HOST:PORT/DB | rediss://…"
+    " | redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER/DB | rediss+sentinel://… | unix:/PATH",
+    _read_registry,
+)

@@ -216,7 +216,9 @@ REGISTRY = _section(
         places.registry,
         "Which store keeps the leases. ``memory:`` keeps them inside the gateway, for instances that are listed in this"
         " file or started by this gateway. ``embedded:`` starts a registry as a child of the gateway. ``redis://`` and"
-        " ``rediss://`` (with TLS) use a Redis or Valkey server, which several gateways may share.",
+        " ``rediss://`` (with TLS) use a Redis or Valkey server, which several gateways may share; ``redis+sentinel://``"
+        " and ``rediss+sentinel://`` ask Sentinels which server is the master; ``unix:`` uses a server's Unix socket."
+        " :doc:`registry-connections` tells all about them.",
         "url = rediss://gateway:s3cret@redis.internal:6380/0",
         notes=(
             "In user and password, write ``: / ? # @ %`` as ``%3A %2F %3F %23 %40 %25``. Messages never show them.",

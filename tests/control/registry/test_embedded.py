@@ -20,11 +20,11 @@ from wmesh.control.registry import embedded
 from wmesh.control.registry.embedded import EmbeddedRegistry, find_server
 from wmesh.control.registry.premises import LONGEST_SOCKET_PATH
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import parse_target
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceRemoved, InstancesReset
 from wmesh.interfaces import Registry
 from wmesh.model import LoadSample, RegistrySpec
+from wmesh.registry_url import parse_target
 
 # A gateway in miniature, to be killed: it says the pid of its server.
 GATEWAY = """

@@ -12,8 +12,8 @@ from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.holdings import CHUNK, Holdings
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import parse_target
 from wmesh.errors import RecordError, RegistryError
+from wmesh.registry_url import parse_target
 
 KEYS = scripts.keys("test")
 RECORDS, LEASES, _, CHANGES, LOADS = (key.decode() for key in KEYS)

@@ -1,140 +1,18 @@
-"""One connection kept up: what the registry's tests do not reach, above all TLS."""
+"""One connection kept up: what the registry's tests do not reach."""
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import random
-import shutil
-import tempfile
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import PrivateCertificate
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import Recorder, Server, a_record, until
+from tests.control.registry.scene import Server, until
+from wmesh.control.registry.dial import Connection
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
-from wmesh.model import RegistrySpec
-
-
-def a_certificate(folder: str) -> tuple[PrivateCertificate, str]:
-    """A self-signed certificate for 127.0.0.1, and a file that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(True, None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = f"{folder}/ca.pem"
-    with open(path, "wb") as file:
-        file.write(pem)
-    return PrivateCertificate.loadPEM(pem + secret), path
-
-
-class Front(Protocol):
-    """One side of a byte relay between a TLS port and the server's socket."""
-
-    other: Protocol | None = None
-    early = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.other is None:
-            self.early += data
-        else:
-            self.other.transport.write(data)
-
-    def connectionLost(self, reason: Any = None) -> None:
-        if self.other is not None:
-            self.other.transport.loseConnection()
-
-
-class TlsTests(TestCase):
-    """rediss://"""
-
-    async def setUp(self) -> None:
-        from twisted.internet import reactor
-
-        self.server = Server()
-        self.addCleanup(lambda: self.server.remove())
-        await self.server.start()
-        folder = tempfile.mkdtemp(prefix="wmt-")
-        self.addCleanup(shutil.rmtree, folder)
-        certificate, self.ca = a_certificate(folder)
-        socket = self.server.socket
-
-        class Inner(Front):
-            pass
-
-        class Outer(Front):
-            def connectionMade(self) -> None:
-                connecting = UNIXClientEndpoint(reactor, socket).connect(Factory.forProtocol(Inner))
-                connecting.addCallback(self.join)
-
-            def join(self, inner: Front) -> None:
-                self.other, inner.other = inner, self
-                inner.transport.write(self.early)
-
-        factory = Factory.forProtocol(Outer)
-        factory.noisy = False
-        port = reactor.listenSSL(0, factory, certificate.options(), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        self.port = port.getHost().port
-
-    def registry(self, url: str) -> RedisRegistry:
-        from twisted.internet import reactor
-
-        registry = RedisRegistry(parse_target(url), RegistrySpec(namespace="test"), reactor, timeout=1.0)
-        self.addCleanup(registry.stop)
-        return registry
-
-    async def test_verified(self) -> None:
-        """With the right authority and name, a registry over TLS is a registry."""
-        registry, told = self.registry(f"rediss://127.0.0.1:{self.port}?ca={self.ca}"), Recorder()
-        await registry.start(told)
-        await registry.register(a_record())
-        await until(lambda: told.known)
-        await registry.stop()
-
-    async def test_not_trusted(self) -> None:
-        """A certificate of an unknown authority is refused, and the message says that it is the certificate."""
-        with self.assertRaises(RegistryError) as caught:
-            await self.registry(f"rediss://127.0.0.1:{self.port}").start(Recorder())
-        self.assertIn("certificate", str(caught.exception))
-
-    async def test_wrong_name(self) -> None:
-        """A trusted certificate of another host is refused."""
-        with self.assertRaises(RegistryError) as caught:
-            await self.registry(f"rediss://localhost:{self.port}?ca={self.ca}").start(Recorder())
-        self.assertIn("localhost", str(caught.exception))
-
-    async def test_no_certificates(self) -> None:
-        """A file of authorities that is not there is named at the start."""
-        for path in ("/no/such/file.pem", "/dev/null"):
-            with self.assertRaises(RegistryError) as caught:
-                await self.registry(f"rediss://127.0.0.1:{self.port}?ca={path}").start(Recorder())
-            self.assertIn(path, str(caught.exception))
+from wmesh.registry_url import Target, parse_target
 
 
 class Mute(Protocol):
@@ -185,3 +63,59 @@ class StrangerTests(TestCase):
         await until(lambda: self.accepted > 2)
         self.assertIn("not Redis", link.problem)
         self.assertFalse(link.connected)
+
+
+class ServerTests(TestCase):
+    """Against a real server."""
+
+    async def setUp(self) -> None:
+        self.server = Server()
+        self.addCleanup(lambda: self.server.remove())
+        await self.server.start()
+
+    def link(self, **more: Any) -> Link:
+        from twisted.internet import reactor
+
+        options = {"timeout": 1.0, "retry_max": 0.1, "rng": random.Random(1), "now": reactor.seconds, **more}
+        link = Link(parse_target(self.server.url), reactor, **options)
+        self.addCleanup(link.stop)
+        return link
+
+    async def test_no_full_stop(self) -> None:
+        """What goes wrong becomes a part of sentences, which have a full stop of their own."""
+        link = self.link()
+        link.start()
+        with self.assertRaises(RegistryError) as caught:
+            await link.command(b"EVAL", b"return redis.error_reply('MYERR It ends. Here.')", 0)
+        self.assertTrue(str(caught.exception).endswith("It ends. Here"), caught.exception)
+        await self.server.kill()
+        await until(lambda: not link.connected)
+        with self.assertRaises(RegistryError) as caught:
+            await link.command(b"PING")
+        self.assertFalse(str(caught.exception).endswith("."), caught.exception)
+
+    async def test_a_way_that_ends(self) -> None:
+        """The way may say that the server is not the right one any more: the link goes it again, and says why."""
+        from wmesh.control.registry.link import way_to
+
+        calls = []
+        target = parse_target(self.server.url)
+
+        class Spying:
+            def __init__(self, way: Any) -> None:
+                self.way = way
+                self.check, self.close = way.check, way.close
+
+            async def open(self, hang_up: Any) -> Connection:
+                calls.append(hang_up)
+                return await self.way.open(hang_up)  # type: ignore[no-any-return]
+
+        from twisted.internet import reactor
+
+        link = self.link(way=Spying(way_to(target, reactor, timeout=1.0, rng=random.Random(1))))
+        link.start()
+        await link.command(b"PING")
+        calls[0]("moved")
+        self.assertEqual(link.problem, "moved")
+        await until(lambda: link.generation == 2)
+        self.assertGreater(link.opened, link.lost)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from wmesh.control.registry import scripts, watch
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry
 from wmesh.control.registry.registrar import Registrar
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.control.registry.watch import PORTION
 from wmesh.errors import RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
+
+ROOT = Path(__file__).parents[3]
 
 
 def warnings(logged: Any) -> list[Any]:
@@ -63,6 +65,69 @@ class RedisContractTests(RealTimeContract, RedisCase):
 
     async def client(self, lease: float) -> RedisRegistry:
         return self.registry(lease=lease)
+
+
+class LimitedTests(RedisCase):
+    """A user who may do what the documentation says it must be able to, and nothing else."""
+
+    def rule(self) -> list[str]:
+        """The words of the ACL rule that docs/registry-connections.rst gives, for the namespace of the tests."""
+        text = (ROOT / "docs" / "registry-connections.rst").read_text()
+        start = text.index("    ACL SETUSER wmesh ")
+        rule = text[start : text.index("\n\n", start)].replace("\\\n", " ").replace("{wmesh}", "{test}")
+        return rule.split()[2:]
+
+    async def test_as_documented(self) -> None:
+        """Everything works, nothing is denied, and nothing that is granted is never used."""
+        name, *rule = self.rule()
+        await self.server.ask("ACL", "SETUSER", name, *rule)
+        (password,) = (word[1:] for word in rule if word.startswith(">"))
+        target = replace(parse_target(self.server.url), user=name, password=password)
+        registry, told = await self.begun(target=target, lease=0.5, discovery=0.2)
+        await registry.register(a_record())
+        await registry.register(a_record("left-alone"))
+        await registry.renew({("pricing", "pricing-1"): LoadSample(cpu=1.0)})
+        await until(lambda: "left-alone" in told.known)
+        await registry.deregister("pricing", "pricing-1")
+        # By hand: a lease without a record, and a record without a lease.
+        await self.server.ask("ZADD", LEASES, 1, "pricing/nobody")
+        await self.server.ask("HSET", RECORDS, "pricing/by-hand", encode_record(a_record("by-hand")), "no-slash", "x")
+        await until(lambda: "by-hand" in told.known)
+        await until(lambda: not told.known)
+        # And what has to be cleared away: a key of the wrong type, and a stream without room.
+        await self.server.ask("UNLINK", LOADS, CHANGES)
+        await self.server.ask("SET", LOADS, "x")
+        await self.server.ask("XADD", CHANGES, f"{2**64 - 1}-{2**64 - 1}", "nobody", "reads")
+        await registry.register(a_record("late"))
+        await until(lambda: "late" in told.known)
+        from twisted.internet import reactor
+
+        registrar = Registrar(target, RegistrySpec(namespace="test"), reactor)
+        registrar.start()
+        self.addCleanup(registrar.stop)
+        await registrar.register(a_record("program"))
+        await until(lambda: "program" in told.known)
+        await until(lambda: registry.status()["age"] < 0.2)
+        self.assertIsNone(registry.status()["problem"])
+        denied = await self.server.ask("ACL", "LOG")
+        self.assertEqual(denied, [])
+
+        stats = (await self.server.ask("INFO", "commandstats")).decode()
+        used = {line.split(":")[0].removeprefix("cmdstat_") for line in stats.splitlines() if line.startswith("cmd")}
+        granted = {word[1:] for word in rule if word.startswith("+")}
+        # Asked of each server that a Sentinel names; only of those; and of a database that is not the first.
+        self.assertEqual(granted - used, {"role", "select"})
+
+    async def test_no_more(self) -> None:
+        """Other keys, and what looks at the server as a whole, are closed to it."""
+        name, *rule = self.rule()
+        await self.server.ask("ACL", "SETUSER", name, *rule)
+        for words in (("GET", "other"), ("HGETALL", "{tests}:records")):
+            answer = await self.server.ask("ACL", "DRYRUN", name, *words)
+            self.assertIn(b"permissions to access", answer)
+        for words in (("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("UNLINK", RECORDS), ("SCRIPT", "FLUSH")):
+            answer = await self.server.ask("ACL", "DRYRUN", name, *words)
+            self.assertIn(b"no permissions to run", answer)
 
 
 class StoreTests(RedisCase):
@@ -399,6 +464,30 @@ class OutageTests(RedisCase):
         self.assertIn("pricing-1", {record.id for record in told.of(InstancesReset)[1].records})
         self.assertEqual(await self.server.ask("HLEN", RECORDS), 2)
 
+    async def test_both_connections_come_back_once(self) -> None:
+        """After a restart one snapshot is enough: the watch is not sent away again for what the other link went
+        through; and the log's sentences have one full stop."""
+        registry, told = await self.begun()
+        with capturedLogs() as captured:
+            await self.server.kill()
+            await until(lambda: not registry.status()["connected"], "the loss")
+            await self.server.start()
+            await until(lambda: len(told.of(InstancesReset)) == 2, "the second snapshot")
+        said = [formatEvent(event) for event in captured]
+        self.assertTrue(any("Going on with" in line for line in said), said)
+        self.assertFalse(any(".." in line.replace("...", "") for line in said), said)
+        commands, changes = registry._commands, registry._changes
+        await until(lambda: registry._generation == commands.generation == 2, "a sweep")
+        self.assertEqual((changes.generation, changes.problem), (2, ""))
+
+    async def test_what_one_connection_lost(self) -> None:
+        """What ended one connection may have left the other waiting for nobody: it is made anew, too."""
+        registry, told = await self.begun()
+        await until(lambda: registry._generation == 1, "a sweep")
+        registry._commands.hang_up("cut")
+        await until(lambda: len(told.of(InstancesReset)) == 2, "the second snapshot")
+        self.assertEqual(registry._changes.generation, 2)
+
     async def test_registered_while_away(self) -> None:
         """A registration that failed because the server was away is made when it is back."""
         one, told = await self.begun(timeout=0.3)
@@ -495,31 +584,3 @@ class LoginTests(RedisCase):
         one, told = await self.begun(target=target)
         await one.register(a_record())
         await until(lambda: told.known)
-
-    async def test_rights_of_the_manual(self) -> None:
-        """The rights that docs/registry-wire.rst names are enough for a gateway and a program, and for repairs."""
-        text = (Path(__file__).parents[3] / "docs" / "registry-wire.rst").read_text()
-        match = re.search(r"^    ACL SETUSER (.*)$", text, re.MULTILINE)
-        assert match is not None
-        words = match[1].replace("PASSWORD", "mesh-secret").replace("{wmesh}", "{test}").split()
-        await self.server.ask("ACL", "SETUSER", *words, password="first-secret")
-        target = Target(path=self.server.socket, user="wmesh", password="mesh-secret")
-        one, told = await self.begun(target=target, lease=0.5, discovery=0.1)
-        await self.server.ask("SET", LOADS, "mine", password="first-secret")
-        await one.register(a_record())
-        await until(lambda: told.known)
-        await one.renew({("pricing", "pricing-1"): LoadSample(1.0)})
-        await self.server.ask("XADD", CHANGES, f"{2**64 - 1}-{2**64 - 1}", "a", "b", password="first-secret")
-        await one.register(a_record(weight=7))
-        await self.server.ask("HSET", LOADS, "a/gone", "{}", password="first-secret")
-        await until(lambda: not told.known)
-        await one.register(a_record("pricing-2"))
-        await one.deregister("pricing", "pricing-2")
-        from twisted.internet import reactor
-
-        registrar = Registrar(target, RegistrySpec(namespace="test"), reactor)
-        registrar.start()
-        self.addCleanup(registrar.stop)
-        await registrar.register(a_record("pricing-3"))
-        await until(lambda: "pricing-3" in told.known)
-        self.assertIsNone(one.status()["problem"])

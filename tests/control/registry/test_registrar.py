@@ -6,9 +6,9 @@ from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import Server, a_record
 from wmesh.control.registry.registrar import Registrar, own_host
-from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import RegistryError
 from wmesh.model import LoadSample, RegistrySpec
+from wmesh.registry_url import Target, parse_target
 
 
 class OwnHostTests(TestCase):
@@ -20,6 +20,13 @@ class OwnHostTests(TestCase):
 
         self.assertEqual(await own_host(Target(path="/run/x.sock"), reactor), "127.0.0.1")
         self.assertEqual(await own_host(parse_target("redis://127.0.0.1"), reactor), "127.0.0.1")
+
+    async def test_by_way_of_sentinels(self) -> None:
+        """The first Sentinel that there is a way to counts."""
+        from twisted.internet import reactor
+
+        target = parse_target("redis+sentinel://nowhere.invalid,127.0.0.1/mesh")
+        self.assertEqual(await own_host(target, reactor), "127.0.0.1")
 
     async def test_no_way(self) -> None:
         """A host that does not exist is an error that says what to do."""

@@ -36,7 +36,7 @@ class RegistryForTests(SynchronousTestCase):
         """Each scheme has its kind."""
         self.assertIsInstance(self.make("memory:"), MemoryRegistry)
         self.assertIsInstance(self.make("embedded:"), EmbeddedRegistry)
-        for url in ("redis://host", "rediss://u:p@host:1/2", "unix:/run/valkey.sock"):
+        for url in ("redis://host", "rediss://u:p@host:1/2", "unix:/run/valkey.sock", "redis+sentinel://h,i/mesh"):
             self.assertIsInstance(self.make(url), RedisRegistry)
 
     def test_mistakes(self) -> None:

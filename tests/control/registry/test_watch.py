@@ -18,10 +18,10 @@ from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import parse_target
 from wmesh.control.registry.watch import Watch
 from wmesh.errors import RegistryError
 from wmesh.events import Event, InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
+from wmesh.registry_url import parse_target
 
 KEYS = scripts.keys("test")
 RECORDS, LEASES, VERSION, CHANGES, _ = (key.decode() for key in KEYS)

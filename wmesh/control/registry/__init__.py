@@ -31,6 +31,6 @@ def registry_for(spec: RegistrySpec, mesh: MeshSpec, reactor: Any, rng: random.R
 
         return EmbeddedRegistry(spec, mesh.state_dir, reactor, rng=rng)
     from wmesh.control.registry.redis import RedisRegistry
-    from wmesh.control.registry.target import parse_target
+    from wmesh.registry_url import parse_target
 
     return RedisRegistry(parse_target(spec.url), spec, reactor, patient=True, rng=rng)

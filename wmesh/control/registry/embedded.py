@@ -35,10 +35,10 @@ from twisted.python.failure import Failure
 from wmesh.control.guard import guarded
 from wmesh.control.registry.premises import GRACE, Premises
 from wmesh.control.registry.redis import RedisRegistry
-from wmesh.control.registry.target import Target
 from wmesh.errors import RegistryError
 from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target
 
 Key = tuple[str, str]
 

@@ -1,40 +1,33 @@
 """One connection to a Redis or Valkey server, kept up for as long as it is wanted.
 
-Strategy: txredisapi's protocol speaks the language; its factories and pools are not used. They give up for ever after
-one failure during AUTH or SELECT (a password being rotated, a server still loading), let a command wait without end
-while there is no connection, and hide why a connection was lost. So the loop that connects, logs in, waits for the loss
-and starts over is ours: twenty lines, in which nothing but `stop()` ends it.
+Strategy: a loop that goes the way to the server (`dial.py`, or `sentinel.py` where Sentinels must be asked for it),
+waits for the loss of the connection and starts over: twenty lines, in which nothing but `stop()` ends it.
 
 Promises: a command is answered or fails with RegistryError within its time, whatever the server does. A server that
 does not answer in time is hung up on, for nobody knows what it will answer next; so is one that lost its right to
 serve (a replica now, loading, login revoked). Nothing is ever sent twice: who must know whether a command was carried
 out makes it repeatable, as all our scripts are. A command that blocks on purpose stalls all others on its link: give it
 a link of its own.
-
-txredisapi imports the reactor, so it is imported late, inside functions.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from twisted.internet import defer
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from wmesh.control.registry.dial import Connection, abort, dial
 from wmesh.control.registry.scripts import Script
-from wmesh.control.registry.target import Target
+from wmesh.control.registry.sentinel import Lookout
+from wmesh.control.registry.tls import client_options
 from wmesh.errors import RegistryError
-
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress
+from wmesh.registry_url import Target
 
 FIRST_DELAY = 0.05
 DELAY_FACTOR = 1.7
@@ -48,54 +41,43 @@ class NoScript(RegistryError):
     """The server does not remember a script: it was restarted, or its scripts were flushed."""
 
 
-class _Connection(Protocol):
-    """What we use of txredisapi's protocol."""
+class Way(Protocol):
+    """How to come to a server: straight, or by asking Sentinels (`wmesh.control.registry.sentinel.Lookout`)."""
 
-    transport: Any
+    def check(self) -> None:
+        """Fails with RegistryError if the target makes no sense (its certificate file, say)."""
 
-    def execute_command(self, *args: object) -> Deferred[Any]: ...
-    def whenConnected(self) -> Deferred[Any]: ...
-    def whenDisconnected(self) -> Deferred[Any]: ...
+    async def open(self, hang_up: Callable[[str], None]) -> Connection:
+        """A connection that is logged in. `hang_up` may be called when this is no longer the right server."""
+
+    def close(self) -> None:
+        """The connection is not wanted any more."""
 
 
-class _Dialogue(Factory):
-    """Builds one protocol and hears what it complains of; txredisapi calls the camelCase names."""
+class _Straight:
+    """The way to a server whose address is known."""
 
-    noisy = False
-    isLazy = False
-
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, reactor: Any, timeout: float) -> None:
         self._target = target
-        self.problem = ""
+        self._reactor = reactor
+        self._timeout = timeout
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        from txredisapi import RedisProtocol
+    def check(self) -> None:
+        if self._target.tls:
+            client_options(self._target)
 
-        target = self._target
-        protocol = RedisProtocol(
-            charset=None,
-            password=target.password or None,
-            username=target.user or None,
-            dbid=target.db or None,
-            convertNumbers=False,
-        )
-        protocol.factory = self
-        told = protocol.connectionLost
+    async def open(self, hang_up: Callable[[str], None]) -> Connection:
+        return await dial(self._target, self._reactor, self._timeout)
 
-        def connection_lost(reason: Failure) -> None:
-            # The protocol drops the reason, which alone says that, for example, a certificate was not trusted.
-            if not self.problem and not isinstance(reason.value, (ConnectionDone, ConnectionLost)):
-                self.problem = _words(reason.value)
-            told(reason)
+    def close(self) -> None:
+        """Nothing goes on beside the connection."""
 
-        protocol.connectionLost = connection_lost
-        return protocol
 
-    def stopTrying(self) -> None:
-        """Called after any failed login. We never stop."""
-
-    def connectionError(self, why: str) -> None:
-        self.problem = why.removeprefix("Redis error: ")
+def way_to(target: Target, reactor: Any, *, timeout: float, rng: random.Random) -> Way:
+    """The way that `target` asks for. Links that share it go to the same server."""
+    if target.sentinels is None:
+        return _Straight(target, reactor, timeout)
+    return Lookout(target, reactor, timeout=timeout, rng=rng)
 
 
 class Link:
@@ -103,7 +85,8 @@ class Link:
 
     `timeout` (seconds) bounds connecting, each command, and the time a command waits for a connection. `generation`
     counts connections, so that a user can tell that the one he used before is gone; `problem` is why there is none now;
-    `last_word` is when (by `now`) the server last answered anything.
+    `opened`, `lost` and `last_word` are when (by `now`) the last connection was made, when the last one that ended did,
+    and when the server last answered anything.
     """
 
     def __init__(
@@ -115,20 +98,21 @@ class Link:
         retry_max: float,
         rng: random.Random,
         now: Callable[[], float],
+        way: Way | None = None,
     ) -> None:
         self._target = target
-        self._reactor = reactor
+        self._way = way or way_to(target, reactor, timeout=timeout, rng=rng)
         self._clock: IReactorTime = reactor
         self._timeout = timeout
         self._retry_max = retry_max
         self._rng = rng
         self._now = now
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._waiting: list[Deferred[None]] = []
         self._wanted = False
         self._keeping: Deferred[None] | None = None
-        self._endpoint: IStreamClientEndpoint | None = None
         self.generation = 0
+        self.opened = self.lost = 0.0
         self.problem = "not connected yet"
         self.last_word = now()
 
@@ -138,7 +122,7 @@ class Link:
 
     def start(self) -> None:
         """Begin to connect. Fails with RegistryError if the target makes no sense (its certificate file, say)."""
-        self._endpoint = _endpoint(self._target, self._reactor, self._timeout)
+        self._way.check()
         self._wanted = True
         self._keeping = Deferred.fromCoroutine(self._keep_up())
         self._keeping.addErrback(_stopped)
@@ -149,6 +133,7 @@ class Link:
         self._wanted = False
         keeping, self._keeping = self._keeping, None
         connection = self._connection
+        self._way.close()
         if keeping is not None:
             keeping.cancel()
         for waiting in self._take_waiting():
@@ -162,7 +147,7 @@ class Link:
         """Give this connection up, for a reason that its user knows, and make a new one."""
         if self._connection is not None:
             self.problem = reason
-            _abort(self._connection)
+            abort(self._connection)
 
     async def command(self, *args: bytes | int, patience: float = 0.0) -> Any:
         """One command, and its answer as bytes, int, list or None.
@@ -182,7 +167,7 @@ class Link:
         except NoScript:
             return await self.command(b"EVAL", script.text, len(keys), *keys, *args)
 
-    async def _ready(self) -> _Connection:
+    async def _ready(self) -> Connection:
         if not self._wanted:
             raise RegistryError(f"{self._target.label}: the registry is stopped")
         waiting: Deferred[None] = Deferred()
@@ -205,11 +190,11 @@ class Link:
         delay = FIRST_DELAY
         while self._wanted:
             try:
-                connection = await self._open()
+                connection = await self._way.open(self.hang_up)
             except RegistryError as error:
                 self.problem = str(error)
             else:
-                opened = self._now()
+                self.opened = self.last_word = self._now()
                 lost = connection.whenDisconnected()
                 self._connection = connection
                 self.generation += 1
@@ -220,8 +205,9 @@ class Link:
                     await lost
                 finally:
                     self._connection = None
+                    self.lost = self._now()
                 # A server that lets us in only to hang up again deserves no haste.
-                if self._now() - opened > GOOD_AGE:
+                if self.lost - self.opened > GOOD_AGE:
                     delay = FIRST_DELAY
                 self.problem = self.problem or "connection lost"
             if not self._wanted:
@@ -229,35 +215,7 @@ class Link:
             await deferLater(self._clock, delay * self._rng.uniform(0.8, 1.2))
             delay = min(delay * DELAY_FACTOR, self._retry_max)
 
-    async def _open(self) -> _Connection:
-        """A connection that is logged in and serves. Fails with RegistryError."""
-        assert self._endpoint is not None
-        dialogue = _Dialogue(self._target)
-        connecting: Deferred[Any] = self._endpoint.connect(dialogue)
-        connecting.addTimeout(self._timeout, self._clock)
-        connecting.addErrback(self._translate, dialogue)
-        connection: _Connection = await connecting
-        try:
-            # Either the login went through, or it did not and the connection is gone; PING tells which.
-            entered = DeferredList([connection.whenConnected(), connection.whenDisconnected()], fireOnOneCallback=True)
-            entered.addTimeout(self._timeout, self._clock)
-            entered.addErrback(self._translate, dialogue)
-            await entered
-            # Refused here: not logged in where one must be, still loading, and what accepts but is no Redis.
-            pong = maybeDeferred(connection.execute_command, b"PING")
-            pong.addTimeout(self._timeout, self._clock)
-            pong.addErrback(self._translate, dialogue)
-            if await pong != b"PONG":
-                raise RegistryError("what answers there is not Redis")
-        except BaseException:
-            _abort(connection)
-            raise
-        if hasattr(connection.transport, "setTcpKeepAlive"):
-            connection.transport.setTcpKeepAlive(True)
-        self.last_word = self._now()
-        return connection
-
-    async def _ask(self, connection: _Connection, *args: bytes | int, patience: float) -> Any:
+    async def _ask(self, connection: Connection, *args: bytes | int, patience: float) -> Any:
         answer = maybeDeferred(connection.execute_command, *args)
         answer.addTimeout(self._timeout + patience, self._clock)
         answer.addErrback(self._failed, connection)
@@ -265,7 +223,7 @@ class Link:
         self.last_word = self._now()
         return value
 
-    def _failed(self, failure: Failure, connection: _Connection) -> Any:
+    def _failed(self, failure: Failure, connection: Connection) -> Any:
         """Turn a command's failure into a RegistryError, and hang up where that is the way on."""
         from txredisapi import ResponseError
 
@@ -273,9 +231,9 @@ class Link:
             return failure
         if isinstance(failure.value, defer.TimeoutError):
             self.problem = f"no answer within {self._timeout:g} s"
-            _abort(connection)
+            abort(connection)
             raise RegistryError(f"{self._target.label}: {self.problem}") from None
-        message = self._target.scrub(failure.getErrorMessage())
+        message = self._target.scrub(failure.getErrorMessage()).rstrip(".")
         if not isinstance(failure.value, ResponseError):
             raise RegistryError(f"{self._target.label}: {self.problem or 'connection lost'}") from failure.value
         self.last_word = self._now()
@@ -283,66 +241,8 @@ class Link:
             raise NoScript(message) from None
         if message.startswith(_UNFIT):
             self.problem = message
-            _abort(connection)
+            abort(connection)
         raise RegistryError(f"{self._target.label}: refused: {message}") from failure.value
-
-    def _translate(self, failure: Failure, dialogue: _Dialogue) -> Any:
-        """Turn a failed connection into a RegistryError with the reason that helps most."""
-        if isinstance(failure.value, CancelledError):
-            return failure
-        if isinstance(failure.value, defer.TimeoutError):
-            reason = f"no answer within {self._timeout:g} s"
-        else:
-            reason = dialogue.problem or _words(failure.value)
-        raise RegistryError(self._target.scrub(reason)) from failure.value
-
-
-def _endpoint(target: Target, reactor: Any, timeout: float) -> IStreamClientEndpoint:
-    if target.path:
-        # Twisted has no types for this one.
-        unix: Callable[..., IStreamClientEndpoint] = UNIXClientEndpoint
-        return unix(reactor, target.path, timeout=timeout)
-    endpoint = HostnameEndpoint(reactor, target.host, target.port, timeout=timeout)
-    if not target.tls:
-        return endpoint
-    from twisted.internet.ssl import optionsForClientTLS
-
-    trust = _authorities(target.ca) if target.ca else None
-    return wrapClientTLS(optionsForClientTLS(target.host, trustRoot=trust), endpoint)
-
-
-def _authorities(path: str) -> Any:
-    """Trust in the certificates (PEM) of a file, and in no others."""
-    from OpenSSL.crypto import Error
-    from twisted.internet.ssl import Certificate, trustRootFromCertificates
-
-    begin = b"-----BEGIN CERTIFICATE-----"
-    # Twisted has no types for this one.
-    trust_in: Callable[[Sequence[Certificate]], Any] = trustRootFromCertificates
-    try:
-        with open(path, "rb") as file:
-            certificates = [Certificate.loadPEM(begin + block) for block in file.read().split(begin)[1:]]
-    except OSError as error:
-        raise RegistryError(f"the registry's certificates cannot be read: {path}: {error.strerror}") from error
-    except Error as error:
-        raise RegistryError(f"the registry's certificates cannot be read: {path}: damaged") from error
-    if not certificates:
-        raise RegistryError(f"the registry's certificates cannot be read: {path}: no certificate in it")
-    return trust_in(certificates)
-
-
-def _words(error: BaseException | None) -> str:
-    """Why a connection failed, for people. OpenSSL's errors are lists of (library, function, reason)."""
-    inner = error.args[0] if error is not None and error.args else None
-    if isinstance(inner, list) and all(isinstance(part, tuple) for part in inner):
-        return f"TLS: {'; '.join(str(part[-1]) for part in inner)}"
-    return str(error) or type(error).__name__
-
-
-def _abort(connection: _Connection) -> None:
-    # abortConnection of a TLS transport that is gone already raises AttributeError.
-    if getattr(connection, "connected", 0):
-        connection.transport.abortConnection()
 
 
 def _stopped(failure: Failure) -> Failure | None:

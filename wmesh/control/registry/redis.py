@@ -28,13 +28,14 @@ from wmesh.control.registry import scripts
 from wmesh.control.registry.changes import ORIGIN
 from wmesh.control.registry.codec import decode_load, encode_load, member_name, shown
 from wmesh.control.registry.holdings import CHUNK, Holdings, Key
-from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import Target, check_namespace
+from wmesh.control.registry.link import Link, way_to
+from wmesh.control.registry.sentinel import Lookout
 from wmesh.control.registry.watch import PORTION, Watch
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstancesReset, LoadReported
 from wmesh.interfaces import EventSink
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, check_namespace, show_place
 
 LONGEST_SWEEP = 1.0
 SHORTEST_SWEEP = 0.02
@@ -73,8 +74,10 @@ class RedisRegistry:
         self._patient = patient
         self._now = now
         rng = rng or random.Random()
+        self._way = way_to(target, reactor, timeout=timeout, rng=rng)
         self._commands, self._changes = (
-            Link(target, reactor, timeout=timeout, retry_max=retry_max, rng=rng, now=now) for _ in range(2)
+            Link(target, reactor, timeout=timeout, retry_max=retry_max, rng=rng, now=now, way=self._way)
+            for _ in range(2)
         )
         self._sink: EventSink | None = None
         self._watch: Watch | None = None
@@ -110,6 +113,7 @@ class RedisRegistry:
         return {
             "kind": "redis",
             "url": self._target.label,
+            **self._master(),
             "namespace": self._namespace,
             "connected": self._commands.connected and watch is not None and watch.in_touch,
             "age": max(0.0, self._now() - max(self._commands.last_word, self._changes.last_word)),
@@ -117,6 +121,11 @@ class RedisRegistry:
             "instances": len(watch.known) if watch else 0,
             "problem": self._problem() or None,
         }
+
+    def _master(self) -> Mapping[str, Any]:
+        if not isinstance(self._way, Lookout):
+            return {}
+        return {"master": show_place(self._way.place) if self._way.place else None}
 
     def _problem(self) -> str:
         return self._commands.problem or self._changes.problem or (self._watch.problem if self._watch else "")
@@ -204,7 +213,8 @@ class RedisRegistry:
             # that will never speak again; and leases may have ended that nobody could renew.
             if self._generation:
                 self._keep_truce()
-                self._changes.hang_up("lost with the other connection")
+                if self._changes.opened < self._commands.lost:
+                    self._changes.hang_up("lost with the other connection")
             self._generation = self._commands.generation
         in_touch = self._watch is not None and self._watch.in_touch and self._commands.connected
         limit = CHUNK if in_touch and self._ahead is not None and self._now() >= self._truce else 0

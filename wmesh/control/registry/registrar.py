@@ -30,9 +30,9 @@ from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_load
 from wmesh.control.registry.holdings import Holdings, Key
 from wmesh.control.registry.link import Link
-from wmesh.control.registry.target import Target, check_namespace
 from wmesh.errors import RegistryError
 from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.registry_url import Target, check_namespace
 
 LOOK = 0.25
 """Seconds between two looks at whether the connection is another one than before."""
@@ -116,17 +116,20 @@ class Registrar:
 async def own_host(target: Target, reactor: Any) -> str:
     """The IP address of this machine that who uses `target` reaches: 127.0.0.1 where the server is on this machine.
 
-    Fails with RegistryError if there is no way to the server's host. Nothing is sent.
+    Where Sentinels are to be asked, it is the address on the way to the first of them that there is a way to. Fails
+    with RegistryError if there is no way to the server's host. Nothing is sent.
     """
     if target.path:
         return "127.0.0.1"
-    try:
-        return await deferToThreadPool(reactor, reactor.getThreadPool(), _route_to, target.host, target.port)
-    except OSError as error:
-        raise RegistryError(
-            f"{target.label}: {error.strerror or error}, so it is not known by which host others reach this machine; "
-            "name it (host)"
-        ) from error
+    why = ""
+    for host, port in target.places:
+        try:
+            return await deferToThreadPool(reactor, reactor.getThreadPool(), _route_to, host, port)
+        except OSError as error:
+            why = why or error.strerror or str(error)
+    raise RegistryError(
+        f"{target.label}: {why}, so it is not known by which host others reach this machine; name it (host)"
+    )
 
 
 def _route_to(host: str, port: int) -> str:

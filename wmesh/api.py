@@ -129,7 +129,8 @@ def register(
 
     `registry_url` is that of the gateways: redis://, rediss://, …+sentinel:// or unix:. `namespace`, too, must be
     theirs. `lease` and `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it
-    is not given. `incarnation` must differ from that of every earlier life of this id; a random one is made where it is not given.
+    is not given. `incarnation` must differ from that of every earlier life of this id; a random one is made where it is
+    not given.
     A program that answers health checks with `Wmesh-Instance: ID/INCARNATION` (both stand in `registration.record`) is
     never mistaken for another that took over its address, nor another for it.
 

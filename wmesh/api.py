@@ -31,7 +31,7 @@ from twisted.logger import Logger
 
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.registry.codec import encode_record, load_from, shown
+from wmesh.control.registry.codec import check_load, encode_record, shown
 from wmesh.control.registry.registrar import Registrar, own_host
 from wmesh.control.registry.target import Target, parse_target
 from wmesh.errors import MeshError, RecordError, RegistryError
@@ -127,7 +127,8 @@ def register(
     """Register an instance of `service` that listens at `port` of this machine. Call it once you do listen.
 
     `registry_url` is that of the gateways: redis://, rediss:// or unix:. `namespace`, too, must be theirs. `lease` and
-    `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it is not given.
+    `heartbeat` are seconds. `load()` says what the instance uses, and what else it measures (a `LoadSample`); this
+    process is measured where it is not given.
 
     Fails with RecordError if what is to be registered makes no sense, and with RegistryError if the registry does not
     answer within seconds or refuses; nothing is left behind then. With `patient` it goes on trying instead, until it
@@ -201,7 +202,7 @@ async def _register(
         nonlocal told
         sample = load()
         try:
-            load_from({"cpu": sample.cpu, "memory": sample.memory})
+            check_load(sample)
         except RecordError as error:
             if not told:
                 told = True

@@ -65,8 +65,10 @@ class RegisterTests(TestCase):
     async def test_load_travels_with_heartbeats(self) -> None:
         """Without being told how, it is this process that is measured; or the program says it."""
         await self.stay(heartbeat=0.1)
-        await self.stay(port=3008, heartbeat=0.1, load=lambda: api.LoadSample(12.5, 100))
-        await self.server.until(b'{"cpu":12.5,"memory":100}', "HGET", LOADS, "pricing/127.0.0.1:3008")
+        sample = api.LoadSample(12.5, 100, in_flight=3, metrics=(("queue", 7.0),))
+        await self.stay(port=3008, heartbeat=0.1, load=lambda: sample)
+        written = b'{"cpu":12.5,"in_flight":3,"memory":100,"metrics":{"queue":7.0}}'
+        await self.server.until(written, "HGET", LOADS, "pricing/127.0.0.1:3008")
         await self.server.until(
             lambda data: data is not None and json.loads(data)["memory"] > 1e6, "HGET", LOADS, "pricing/127.0.0.1:3007"
         )
@@ -74,7 +76,7 @@ class RegisterTests(TestCase):
     async def test_load_that_cannot_be(self) -> None:
         """It is left out of the heartbeat, with one warning, and the lease is renewed all the same."""
         with capturedLogs() as logged:
-            await self.stay(heartbeat=0.05, load=lambda: api.LoadSample(-1.0, 100))
+            await self.stay(heartbeat=0.05, load=lambda: api.LoadSample(memory=100, metrics=(("a b", 1.0),)))
             await self.server.until(b'{"memory":100}', "HGET", LOADS, "pricing/127.0.0.1:3007")
             before = await self.server.ask("ZSCORE", LEASES, "pricing/127.0.0.1:3007")
             await self.server.until(lambda end: end > before, "ZSCORE", LEASES, "pricing/127.0.0.1:3007")

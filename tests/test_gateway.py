@@ -27,9 +27,10 @@ from wmesh.config import parse
 from wmesh.control.launchers.ports import is_free
 from wmesh.control.registry.memory import MemoryRegistry
 from wmesh.errors import RegistryError
+from wmesh.events import InstanceAdded, InstanceRemoved
 from wmesh.gateway import Gateway
 from wmesh.interfaces import EventSink
-from wmesh.model import InstanceRecord, MeshConfig
+from wmesh.model import Address, InstanceRecord, MeshConfig
 from wmesh.testing import FakeLauncher, ScriptedProbe
 
 CONFIG = """
@@ -408,6 +409,17 @@ class NewsTests(GatewayCase):
         self.assertEqual(self.said("warn"), f"shop: 127.0.0.1:{self.other} is taken out: status 503")
         self.probe.says(True)
         await until(lambda: "is healthy again" in self.said("info"), "the news")
+
+    async def test_departures(self) -> None:
+        """An instance whose lease ended is a warning, at the latest when the gateway stops; a farewell is none."""
+        gateway = self.gateway(f"[service:shop]\ninstances = 127.0.0.1:{self.other}\nroutes = /\n")
+        gateway.startService()
+        await gateway.ready
+        for name, reason in (("one", "lease expired"), ("two", "deregistered")):
+            gateway.directory.apply(InstanceAdded(InstanceRecord("shop", name, Address("127.0.0.1", self.other))))
+            gateway.directory.apply(InstanceRemoved("shop", name, reason))
+        await gateway.stopService()
+        self.assertEqual(self.said("warn"), "shop: one is gone: lease expired")
 
 
 class NameTests(SynchronousTestCase):

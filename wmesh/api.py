@@ -31,7 +31,7 @@ from twisted.logger import Logger
 
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
-from wmesh.control.registry.codec import encode_record, load_from, shown
+from wmesh.control.registry.codec import check_load, encode_record, shown
 from wmesh.control.registry.registrar import Registrar, own_host
 from wmesh.errors import MeshError, RecordError, RegistryError
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
@@ -128,9 +128,9 @@ def register(
     """Register an instance of `service` that listens at `port` of this machine. Call it once you do listen.
 
     `registry_url` is that of the gateways: redis://, rediss://, …+sentinel:// or unix:. `namespace`, too, must be
-    theirs. `lease` and `heartbeat` are seconds. `load()` says what the instance uses; this process is measured where it
-    is not given. `incarnation` must differ from that of every earlier life of this id; a random one is made where it is
-    not given.
+    theirs. `lease` and `heartbeat` are seconds. `load()` says what the instance uses, and what else it measures (a
+    `LoadSample`); this process is measured where it is not given. `incarnation` must differ from that of every earlier
+    life of this id; a random one is made where it is not given.
     A program that answers health checks with `Wmesh-Instance: ID/INCARNATION` (both stand in `registration.record`) is
     never mistaken for another that took over its address, nor another for it.
 
@@ -187,6 +187,15 @@ async def _register(
     rng = random.Random()
     registrar = Registrar(target, spec, reactor, rng=rng)
     registrar.start()
+
+    def leave() -> Deferred[None] | None:
+        # It may be in already, though we were not told so yet: commands arrive in the order in which they are sent.
+        if not registrar.connected:
+            return None
+        return registrar.deregister(record.service, record.id).addErrback(lambda _: None)
+
+    # Until there is a `Registration`, which has a trigger of its own.
+    trigger = reactor.addSystemEventTrigger("before", "shutdown", leave)
     try:
         await _first(reactor, registrar, record, patient)
     except BaseException:
@@ -199,6 +208,11 @@ async def _register(
         finally:
             await registrar.stop()
         raise
+    finally:
+        # Twisted clears its triggers itself while it shuts down.
+        if getattr(reactor, "running", False):
+            with contextlib.suppress(ValueError, KeyError):
+                reactor.removeSystemEventTrigger(trigger)
     key = (record.service, record.id)
     told = False
 
@@ -206,7 +220,7 @@ async def _register(
         nonlocal told
         sample = load()
         try:
-            load_from({"cpu": sample.cpu, "memory": sample.memory})
+            check_load(sample)
         except RecordError as error:
             if not told:
                 told = True

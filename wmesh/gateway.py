@@ -35,6 +35,7 @@ from wmesh.admin.site import make_site
 from wmesh.balance import STRATEGIES
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
+from wmesh.control.departures import Departures
 from wmesh.control.deployment import Deployment
 from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
@@ -62,7 +63,6 @@ from wmesh.wire.forwarded import Peers
 ADMIN = "wmesh-admin"
 FIRST_ANSWERS = 3.0
 """Seconds that listeners wait for the first answers of the DNS."""
-
 FIRST_ROUND = 3.0
 """Seconds that listeners wait for the first check of instances known at the start."""
 
@@ -108,6 +108,7 @@ class Gateway(Service):
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
         self.directory.subscribe(_log_health)
+        self._departures = Departures(self.directory, reactor)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
         self._launched: set[tuple[str, str]] = set()
@@ -152,9 +153,7 @@ class Gateway(Service):
             reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
             tail=_tail(config),
         )
-        self.heartbeat = Heartbeat(
-            self.registry, config.registry.heartbeat, reactor, self._random, self._loads
-        )
+        self.heartbeat = Heartbeat(self.registry, config.registry.heartbeat, reactor, self._random, self._loads)
         self.guests = Guests(
             self.registry,
             self.heartbeat,
@@ -353,6 +352,7 @@ class Gateway(Service):
 
     async def _close_registry(self) -> None:
         self.preserver.stop()
+        self._departures.stop()
         await self.registry.stop()
 
 

@@ -63,10 +63,16 @@ class InstanceRecord:
 
 @dataclass(frozen=True, slots=True)
 class LoadSample:
-    """What one instance uses: `cpu` in percent of one core, `memory` resident bytes. None: not known."""
+    """What one instance uses: `cpu` in percent of one core, `memory` resident bytes. None: not known.
+
+    `in_flight` is how many requests the instance itself counts now. `metrics` is whatever else it measures, name and
+    number; what they mean is between it and whoever looks.
+    """
 
     cpu: float | None = None
     memory: int | None = None
+    in_flight: int | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,13 @@ def documents() -> dict[str, Any]:
 class CommandCase(SynchronousTestCase):
     def setUp(self) -> None:
         shown = self.documents = documents()
+        self.missing = b'{"reason": "no such service"}'
+        case = self
 
         class Page(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 found = shown.get(self.path)
-                document = found or {"reason": "no such service"}
+                document = found or case.missing
                 body = document if isinstance(document, bytes) else json.dumps(document).encode()
                 self.send_response(200 if found else 404)
                 self.send_header("Content-Length", str(len(body)))

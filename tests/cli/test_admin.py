@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.cli.admin_side import CommandCase
 from wmesh.cli import main
 from wmesh.cli.admin import Admin, AdminError, url_of
+from wmesh.cli.shapes import SERVICE, SERVICES
 
 
 class AdminTests(CommandCase):
@@ -54,16 +55,44 @@ class AdminTests(CommandCase):
         """Names are quoted, so that none is a path of its own; a path of the URL stays in front."""
         self.documents["/x/services/a%2Fb%3F"] = {"found": True}
         for url in (f"{self.url}/x", f"{self.url}/x/", f"{self.url}/x".removeprefix("http://")):
-            self.assertEqual(Admin(url).get("services", "a/b?"), {"found": True})
+            self.assertEqual(Admin(url).get("services", "a/b?", shape={"found": bool}), {"found": True})
 
     def test_a_refusal(self) -> None:
         """The gateway's own reason and status."""
         with self.assertRaisesRegex(AdminError, "^no such service$") as caught:
-            Admin(self.url).get("services", "nope")
+            Admin(self.url).get("services", "nope", shape=SERVICE)
         self.assertEqual(caught.exception.status, 404)
         with self.assertRaises(AdminError) as caught:
-            Admin("127.0.0.1:1").get("services")
+            Admin("127.0.0.1:1").get("services", shape=SERVICES)
         self.assertEqual(caught.exception.status, 0)
+
+    def test_json_of_another_program(self) -> None:
+        """Whatever it says and with whatever status: one line that says what is wrong and where, and 1."""
+        anything = b'[1] 7 null "x" {} {"services":[]} {"services":{"a":{}}} {"services":{"a":1}} {"name":1}'.split()
+        for path, arguments in (
+            ("/services", ("services",)),
+            ("/service-mesh/registry", ("services",)),
+            ("/services/pricing", ("instances", "pricing")),
+            ("/service-mesh/registry", ("instances", "prizing")),
+        ):
+            good = self.documents[path]
+            for body in (*anything, b"[" * 100_000):
+                self.documents[path] = body
+                for more in ((), ("--json",)):
+                    status, out, err = self.wmesh(*arguments, *more)
+                    self.assertEqual((status, out, err.count("\n")), (1, "", 1), body)
+                    self.assertIn(f"what answers at {self.url} is not the admin side of wmesh: ", err)
+            self.documents[path] = good
+
+    def test_refusals_of_another_program(self) -> None:
+        """A status without a reason of the kind that the admin side gives."""
+        for body in (b"{}", b'{"reason":7}', b"[]"):
+            self.missing = body
+            for arguments in (("services",), ("instances", "pricing")):
+                self.documents.clear()
+                status, out, err = self.wmesh(*arguments)
+                self.assertEqual((status, out, err.count("\n")), (1, "", 1))
+                self.assertIn("is not the admin side of wmesh: it answers 404, without a reason", err)
 
     def test_no_http_at_all(self) -> None:
         """Something else listens there: said as what it is, without a traceback."""

@@ -72,7 +72,7 @@ class InstanceReportTests(SynchronousTestCase):
         member = Member(a_record(version="2.1", weight=3, tags=("walmart",)), a_spec(), 100.0)
         member.health.observe(True, "status 200", 101.0)
         member.latency.observe(0.0123456, 110.0)
-        member.load = LoadSample(12.345, 64_000_000)
+        member.load = LoadSample(12.345, 64_000_000, 4, (("queue", 7.0),))
         member.picks, member.failures, member.in_flight = 10, 2, 1
         member.checked, member.warning = 0.0021, "the certificate ends on 2030-01-01"
         self.assertEqual(
@@ -96,7 +96,12 @@ class InstanceReportTests(SynchronousTestCase):
                 "picks": 10,
                 "failures": 2,
                 "latency_ms": 12.346,
-                "load": {"cpu_percent": 12.35, "memory_bytes": 64_000_000},
+                "load": {
+                    "cpu_percent": 12.35,
+                    "memory_bytes": 64_000_000,
+                    "in_flight": 4,
+                    "metrics": {"queue": 7.0},
+                },
                 "origin": "registry",
             },
         )
@@ -105,7 +110,8 @@ class InstanceReportTests(SynchronousTestCase):
         """No measurement is not a measurement of zero."""
         report = instance_report(starting(), 0.0)
         self.assertEqual((report["latency_ms"], report["check_ms"], report["warning"]), (None, None, None))
-        self.assertEqual(report["load"], {"cpu_percent": None, "memory_bytes": None})
+        nothing = {"cpu_percent": None, "memory_bytes": None, "in_flight": None, "metrics": {}}
+        self.assertEqual(report["load"], nothing)
         self.assertEqual((report["available"], report["reasons"]), (False, ["health is unknown: not checked yet"]))
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.texts import good
 from wmesh.balance import STRATEGIES
 from wmesh.config.option import Option
 from wmesh.config.schema import SECTIONS, SectionKind, kind_of
-from wmesh.model import CheckSpec, ScalingSpec
+from wmesh.config.wording import Invalid
+from wmesh.control.registry import registry_for
+from wmesh.errors import RegistryError
+from wmesh.model import CheckSpec, MeshSpec, RegistrySpec, ScalingSpec
 
 
 def every_option() -> Iterator[tuple[SectionKind, Option]]:
@@ -57,6 +61,19 @@ class SchemaTests(SynchronousTestCase):
         for name in STRATEGIES:
             spec = good(f"[service:x]\ninstances = h:1\nload_balancing_strategy = {name}\n").config.services[0]
             self.assertEqual(spec.strategy, name)
+
+    def test_a_namespace_that_is_accepted_can_be_used(self) -> None:
+        """What `wmesh check` finds good, a gateway on Redis starts with; what it would not start with is a problem."""
+        option = SECTIONS["registry"].options["namespace"]
+        good = ("a", "7", "Shop.eu-west_1", "x" * 64)
+        for name in (*good, "", ":", "a:b", "-a", ".a", "_a", "a{b}", "a b", "a\n", "ä", "x" * 65):
+            spec = RegistrySpec("redis://127.0.0.1:1", namespace=name)
+            if name in good:
+                self.assertEqual(option.kind.read(name), name)
+                registry_for(spec, MeshSpec(), Clock())
+            else:
+                self.assertRaises(Invalid, option.kind.read, name)
+                self.assertRaises(RegistryError, registry_for, spec, MeshSpec(), Clock())
 
     def test_kinds_of_sections(self) -> None:
         """Only services have a name behind a colon."""

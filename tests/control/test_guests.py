@@ -106,13 +106,25 @@ class GuestsTests(SynchronousTestCase):
     def test_load(self) -> None:
         """What it says it uses goes with the gateway's next heartbeat, and is shown."""
         self.put()
-        self.guests.beat("pricing", "p-1", {"cpu": 12.5, "memory": 1000})
+        document = {"cpu": 12.5, "memory": 1000, "in_flight": 3, "metrics": {"queue": 7}}
+        self.guests.beat("pricing", "p-1", document)
         self.wait(7)
-        self.assertEqual(self.store.loads["pricing", "p-1"], LoadSample(12.5, 1000))
+        self.assertEqual(self.store.loads["pricing", "p-1"], LoadSample(12.5, 1000, 3, (("queue", 7.0),)))
         (shown,) = self.guests.registrations()["services"]["pricing"]
-        self.assertEqual(shown["load"], {"cpu_percent": 12.5, "memory_bytes": 1000})
+        expected = {"cpu_percent": 12.5, "memory_bytes": 1000, "in_flight": 3, "metrics": {"queue": 7.0}}
+        self.assertEqual(shown["load"], expected)
         self.assertEqual((shown["ttl"], shown["ttl_left"]), (15.0, 8.0))
-        for document, words in (({"cpu": "much"}, "cpu: 'much'"), ({"disk": 1}, "'disk': unknown field")):
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"cpu": "much"}, "cpu: 'much'"),
+            ({"disk": 1}, "'disk': unknown field.* metrics"),
+            ({"in_flight": 1.5}, "in_flight: 1.5"),
+            ({"metrics": [1]}, "metrics: a list of 1"),
+            ({"metrics": {"a b": 1}}, "metrics: 'a b'"),
+            ({"metrics": {"queue": "7"}}, "metrics.queue: '7'"),
+            ({"metrics": {"queue": 10**400}}, "metrics.queue: a number without measure"),
+            ({"metrics": dict.fromkeys(map(str, range(33)), 1)}, "metrics: an object of 33; .* at most 32"),
+        ]
+        for document, words in wrong:
             with self.assertRaisesRegex(ControlError, words) as caught:
                 self.guests.beat("pricing", "p-1", document)
             self.assertEqual(caught.exception.status, 422)

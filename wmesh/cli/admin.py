@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from wmesh.cli.shapes import fits
 from wmesh.cli.tables import clean
 from wmesh.config import load
 from wmesh.errors import ConfigError, MeshError
@@ -50,8 +51,11 @@ class Admin:
         self._secure = parts.scheme == "https"
         self._prefix = "" if self._path else parts.path.rstrip("/")
 
-    def get(self, *segments: str) -> Any:
-        """The document at a path. Fails with AdminError, which carries the reason that the gateway gave."""
+    def get(self, *segments: str, shape: Any) -> Any:
+        """The document at a path, which has this shape (see `wmesh.cli.shapes`).
+
+        Fails with AdminError, which carries the reason that the gateway gave, or says that it is no gateway.
+        """
         # Imported late, as are the connections: other commands open no socket and need none of this.
         from http.client import HTTPException
 
@@ -68,12 +72,18 @@ class Admin:
             connection.close()
         try:
             document = json.loads(body)
-        except ValueError:
-            raise AdminError(f"what answers at {self.url} is not the admin side of wmesh", answer.status) from None
+        except (ValueError, RecursionError):
+            raise self._stranger("it does not answer with JSON", answer.status) from None
         if answer.status != 200:
-            reason = document.get("reason") if isinstance(document, dict) else None
-            raise AdminError(str(reason or f"{self.url} answers {answer.status}"), answer.status)
+            if not fits(document, {"reason": str}):
+                raise self._stranger(f"it answers {answer.status}, without a reason", answer.status)
+            raise AdminError(document["reason"], answer.status)
+        if not fits(document, shape):
+            raise self._stranger(f"what it says at {path} is something else", answer.status)
         return document
+
+    def _stranger(self, sign: str, status: int) -> AdminError:
+        return AdminError(f"what answers at {self.url} is not the admin side of wmesh: {sign} (--admin URL)", status)
 
     def _connection(self) -> HTTPConnection:
         from http.client import HTTPConnection, HTTPSConnection

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wmesh.cli.admin import Admin, AdminError, add_options, admin_for, complain
+from wmesh.cli.shapes import REGISTRATIONS, SERVICE
 from wmesh.cli.tables import clean, size, span, table
 
 HEAD = ("ID", "ADDRESS", "HEALTH", "TAKES", "SINCE", "FLIGHT", "PICKS", "FAILED", "CPU", "MEMORY", "VERSION", "WHY NOT")
@@ -61,11 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
 def ask(admin: Admin, service: str) -> dict[str, Any]:
     """The report of a service. One that is not declared has only what stands in the registry. Fails with AdminError."""
     try:
-        report: dict[str, Any] = admin.get("services", service)
+        report: dict[str, Any] = admin.get("services", service, shape=SERVICE)
     except AdminError as error:
         if error.status != 404:
             raise
-        records = admin.get("service-mesh", "registry")["services"].get(service)
+        records = admin.get("service-mesh", "registry", shape=REGISTRATIONS)["services"].get(service)
         if not records:
             raise
         return {

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from wmesh.cli.admin import Admin, AdminError, add_options, admin_for, complain
+from wmesh.cli.shapes import REGISTRATIONS, SERVICES
 from wmesh.cli.tables import table
 
 HEAD = ("SERVICE", "STATUS", "HEALTHY", "TOTAL", "IN FLIGHT", "STRATEGY", "ROUTES", "WHY")
@@ -33,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table, or the JSON."""
     try:
         admin = admin_for(arguments)
-        services = admin.get("services")["services"]
-        strangers = undeclared(admin)
+        services = admin.get("services", shape=SERVICES)["services"]
+        strangers = undeclared(admin, services)
     except AdminError as error:
         return complain(error)
     if arguments.json:
@@ -45,10 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def undeclared(admin: Admin) -> dict[str, list[dict[str, Any]]]:
+def undeclared(admin: Admin, services: Container[str]) -> dict[str, list[dict[str, Any]]]:
     """What is registered for services that the gateway does not declare: instances by service."""
-    services = admin.get("services")["services"]
-    registered = admin.get("service-mesh", "registry")["services"]
+    registered = admin.get("service-mesh", "registry", shape=REGISTRATIONS)["services"]
     return {name: records for name, records in registered.items() if name not in services and records}
 
 

@@ -26,6 +26,12 @@ from wmesh.events import (
 from wmesh.interfaces import EventSink, Strategy
 from wmesh.model import CheckResult, InstanceRecord, ServiceSpec
 
+ANOTHER_LIFE = "replaced"
+"""Why an instance is gone whose id another life has taken."""
+
+LEFT_OUT = "not registered"
+"""Why an instance is gone that its source leaves out of the whole truth."""
+
 
 class Directory:
     """Clusters by service name. `unclaimed` holds records of services that the configuration does not declare."""
@@ -116,7 +122,7 @@ class Directory:
             self._tell(InstanceUpdated(record))
             return
         if member is not None:
-            self._drop(record.service, record.id, InstanceRemoved(record.service, record.id, "replaced"))
+            self._drop(record.service, record.id, InstanceRemoved(record.service, record.id, ANOTHER_LIFE))
         cluster.members[record.id] = Member(record, cluster.spec, self._clock())
         cluster.stale = True
         self._tell(InstanceAdded(record))
@@ -133,7 +139,7 @@ class Directory:
         for service, cluster in self.clusters.items():
             for member in list(cluster.members.values()):
                 if member.record.origin == origin and (service, member.record.id) not in keep:
-                    self._drop(service, member.record.id, InstanceRemoved(service, member.record.id, "not registered"))
+                    self._drop(service, member.record.id, InstanceRemoved(service, member.record.id, LEFT_OUT))
         for key, record in list(self.unclaimed.items()):
             if record.origin == origin and key not in keep:
                 del self.unclaimed[key]

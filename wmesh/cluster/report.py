@@ -104,6 +104,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
     `suspect` is null, or why and for how long the registry has not vouched for it; it serves while its checks pass.
     `check_ms` is how long its last check took, `warning` what that found that an operator should see to; or null.
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
+    `in_flight` counts the requests that this process has there, `load.in_flight` is what the instance counts itself.
     """
     record = member.record
     latency = member.latency.value(now)
@@ -165,11 +166,13 @@ def _suspicion(member: Member, now: float) -> dict[str, Any] | None:
     return {"reason": member.suspect, "since_seconds": _seconds(now - member.suspect_since)}
 
 
-def _load(sample: LoadSample | None) -> dict[str, float | int | None]:
+def _load(sample: LoadSample | None) -> dict[str, Any]:
     cpu = sample.cpu if sample is not None else None
     return {
         "cpu_percent": None if cpu is None else round(cpu, 2),
         "memory_bytes": sample.memory if sample is not None else None,
+        "in_flight": sample.in_flight if sample is not None else None,
+        "metrics": dict(sample.metrics) if sample is not None else {},
     }
 
 

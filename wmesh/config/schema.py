@@ -228,7 +228,11 @@ REGISTRY = _section(
     ),
     Option(
         "namespace",
-        kinds.word("NAME", r"[A-Za-z0-9._:\-]{1,64}", "use up to 64 letters, digits and . _ : -"),
+        kinds.word(
+            "NAME",
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+            "use 1 to 64 letters, digits and . _ -, beginning with a letter or a digit",
+        ),
         "What the names of all keys begin with, so that several meshes can share one store.",
         "namespace = staging",
     ),

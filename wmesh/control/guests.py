@@ -41,6 +41,7 @@ MAX_TTL = 86400.0
 MAX_GUESTS = 10000
 
 _FREE = ("host", "port", "version", "weight", "tags", "metadata")
+_LOAD = ("cpu", "memory", "in_flight", "metrics")
 _SEEN = ("health", "available", "reasons", "load", "age_seconds")
 
 
@@ -276,8 +277,10 @@ def _record(service: str, id: str, document: Mapping[str, Any], incarnation: str
 
 def _load(document: Mapping[str, Any]) -> LoadSample:
     for field in document:
-        if field not in ("cpu", "memory"):
-            raise ControlError(f"{shown(field)}: unknown field; should be cpu or memory", 422)
+        if field not in _LOAD:
+            raise ControlError(
+                f"{shown(field)}: unknown field; should be one of {', '.join(_LOAD)}; free numbers go into metrics", 422
+            )
     try:
         return load_from(document)
     except RecordError as error:

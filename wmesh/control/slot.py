@@ -43,6 +43,12 @@ REGISTRY_PATIENCE = 2.0
 REGISTER_AGAIN = 1.0
 DRAIN_STEP = 0.05
 
+EXITED = "process exited"
+"""Why an instance is gone that ended by itself."""
+
+STOPPED = "stopped"
+"""Why an instance is gone that was stopped before the registry had taken it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -216,7 +222,7 @@ class Slot:
         self._well_for = max(self._well_for, self._healthy_for(self._means.clock.seconds()))
         self.healthy_since = None
         if self._member() is not None:
-            self._means.directory.apply(InstanceRemoved(self.spec.name, self.id, "process exited"))
+            self._means.directory.apply(InstanceRemoved(self.spec.name, self.id, EXITED))
         if not self._ending.called:
             self._ending.callback(reason)
 
@@ -229,7 +235,7 @@ class Slot:
         while member is not None and member.in_flight > 0 and clock.seconds() < last:
             await deferLater(clock, DRAIN_STEP)
         if self._member() is not None:
-            self._means.directory.apply(InstanceRemoved(self.spec.name, self.id, "stopped"))
+            self._means.directory.apply(InstanceRemoved(self.spec.name, self.id, STOPPED))
 
     async def _stop(self, launched: Launched) -> None:
         await launched.stop(self.spec.stop_timeout)

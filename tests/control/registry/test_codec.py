@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.control.registry.scene import a_record
 from wmesh.control.registry.codec import (
     MAX_LOAD,
+    MAX_METRICS,
     MAX_RECORD,
+    check_load,
     decode_load,
     decode_reason,
     decode_record,
@@ -214,14 +216,63 @@ class LoadTests(SynchronousTestCase):
 
     def test_there_and_back(self) -> None:
         """What is known comes back; what is not stays unknown; nothing known is nothing at all."""
-        for sample in (LoadSample(1.5, 7), LoadSample(cpu=0.0), LoadSample(memory=0)):
+        metrics = (("a", -1.5), ("queue.depth", 3.0), ("x:y_z-1", 1.7976931348623157e308))
+        for sample in (
+            LoadSample(1.5, 7, 3, metrics),
+            LoadSample(cpu=0.0),
+            LoadSample(memory=0),
+            LoadSample(in_flight=0),
+            LoadSample(metrics=(("zero", 0.0),)),
+        ):
             self.assertEqual(decode_load(encode_load(sample)), sample)
+            check_load(sample)
+        turned = LoadSample(1.5, 7, 3, metrics[::-1])
+        self.assertEqual(encode_load(turned), encode_load(LoadSample(1.5, 7, 3, metrics)))
         self.assertEqual(encode_load(LoadSample()), b"")
         nan: Any = float("nan")
         for cpu in (nan, -1.0, 1e308, True, "1"):
             for memory in (nan, -1, 1.5, 2**53, True, "1"):
                 self.assertEqual(encode_load(LoadSample(cpu, memory)), b"")
-                self.assertEqual(encode_load(LoadSample(1.0, memory)), b'{"cpu":1.0}')
+                self.assertEqual(encode_load(LoadSample(1.0, memory, in_flight=memory)), b'{"cpu":1.0}')
+
+    def test_metrics_that_cannot_be(self) -> None:
+        """Each is left out alone, and is an error to whoever asks; what is left is never too large to be read."""
+        infinite: Any = float("inf")
+        good = ("good", 1)
+        for bad in (
+            ("", 1.0),
+            ("a b", 1.0),
+            ("a\n", 1.0),
+            ("é", 1.0),
+            ("x" * 65, 1.0),
+            (7, 1.0),
+            ([], 1.0),
+            ("nan", infinite - infinite),
+            ("inf", -infinite),
+            ("huge", 10**5000),
+            ("true", True),
+            ("text", "1"),
+            ("none", None),
+            ("three", 1.0, 2.0),
+            "ab",
+            7,
+        ):
+            metrics: Any = (bad, good)
+            self.assertEqual(encode_load(LoadSample(metrics=metrics)), b'{"metrics":{"good":1.0}}')
+            error = self.assertRaises(RecordError, check_load, LoadSample(metrics=metrics))
+            self.assertTrue(str(error).startswith("metrics"), error)
+        for other in ({"a": 1.0}, [("a", 1.0)], 7, "ab", None):
+            of_another_type: Any = other
+            self.assertEqual(encode_load(LoadSample(metrics=of_another_type)), b"")
+            self.assertRaises(RecordError, check_load, LoadSample(metrics=of_another_type))
+        self.assertRaises(RecordError, check_load, LoadSample(metrics=(("a", 1.0), ("a", 2.0))))
+        many = tuple((f"{number:x>64}", -(10.0**-300) / 3) for number in range(MAX_METRICS + 1))
+        data = encode_load(LoadSample(999_999_999.9, 2**53 - 1, 2**53 - 1, many))
+        self.assertEqual(len(decode_load(data).metrics), MAX_METRICS)
+        error = self.assertRaises(RecordError, check_load, LoadSample(metrics=many))
+        self.assertIn(f"at most {MAX_METRICS}", str(error))
+        whole = encode_load(LoadSample(metrics=tuple((f"{number:x>64}", 10**300) for number in range(MAX_METRICS))))
+        self.assertLessEqual(len(whole), MAX_LOAD)
 
     def test_lies(self) -> None:
         """A sample that cannot be is refused; fields of later versions are passed over."""
@@ -229,11 +280,23 @@ class LoadTests(SynchronousTestCase):
             self.assertRaises(RecordError, decode_load, data)
         for data in (b'{"cpu":1e308}', b'{"cpu":1e999}', b'{"cpu":NaN}', b'{"memory":1e3}', b'{"cpu":1,"cpu":2}'):
             self.assertRaises(RecordError, decode_load, data)
+        for inner in (b"-1", b"1.0", b"9007199254740992", b'"1"', b"true"):
+            error = self.assertRaises(RecordError, decode_load, b'{"in_flight":' + inner + b"}")
+            self.assertTrue(str(error).startswith("in_flight: "), error)
+        numbers = (b'{"a":"1"}', b'{"a":null}', b'{"a":true}', b'{"a":{"b":1}}')
+        for inner in (b"[]", b"7", b'{"":1}', b'{"a b":1}', *numbers):
+            error = self.assertRaises(RecordError, decode_load, b'{"metrics":' + inner + b"}")
+            self.assertTrue(str(error).startswith("metrics"), error)
+        for inner in (b'{"a":1e999}', b'{"a":-1e999}', b'{"a":1%s}' % (b"0" * 400), b'{"a":1,"a":2}', b'{"a":NaN}'):
+            self.assertRaises(RecordError, decode_load, b'{"metrics":' + inner + b"}")
+        flood = json.dumps({"metrics": dict.fromkeys(map(str, range(MAX_METRICS + 1)), 1)}).encode()
+        self.assertIn(f"at most {MAX_METRICS}", str(self.assertRaises(RecordError, decode_load, flood)))
         error = self.assertRaises(RecordError, decode_load, b'{"x":"' + b"x" * MAX_LOAD + b'"}')
         self.assertIn(f"at most {MAX_LOAD}", str(error))
         self.assertEqual(decode_load(b'{"cpu":1,"disk":3}'), LoadSample(cpu=1.0))
+        self.assertEqual(decode_load(b'{"metrics":{"b":2,"a":1}}'), LoadSample(metrics=(("a", 1.0), ("b", 2.0))))
 
-    @given(st.dictionaries(st.sampled_from(["cpu", "memory", "x"]), _json, max_size=3))
+    @given(st.dictionaries(st.sampled_from(["cpu", "memory", "in_flight", "metrics", "x"]), _json, max_size=4))
     @settings(max_examples=300, deadline=None)
     def test_any_sample(self, value: Any) -> None:
         """What is believed is a number that can be."""
@@ -243,6 +306,9 @@ class LoadTests(SynchronousTestCase):
             return
         self.assertTrue(sample.cpu is None or 0 <= sample.cpu < 1e9)
         self.assertTrue(sample.memory is None or 0 <= sample.memory < 2**53)
+        self.assertTrue(sample.in_flight is None or 0 <= sample.in_flight < 2**53)
+        check_load(sample)
+        self.assertEqual(decode_load(encode_load(sample) or b"{}"), sample)
 
 
 class ReasonTests(SynchronousTestCase):

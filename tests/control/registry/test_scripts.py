@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from txredisapi import ResponseError
 
 from tests.control.registry.scene import Server, a_record
 from wmesh.control.registry import scripts
-from wmesh.control.registry.codec import MAX_LOAD, MAX_RECORD, encode_load, encode_record, member_name
+from wmesh.control.registry.codec import MAX_LOAD, MAX_RECORD, check_load, encode_load, encode_record, member_name
 from wmesh.model import Address, LoadSample
 
 KEYS = [key.decode() for key in scripts.keys("test")]
@@ -132,6 +133,15 @@ class RefusalTests(ScriptCase):
             await self.refused(scripts.RENEW, 15000, MEMBER, load)
         for load in ('{"memory":1.5}', '{"memory":-1}', '{"memory":1e300}', '{"cpu":null}', '{"cpu":true}'):
             await self.refused(scripts.RENEW, 15000, MEMBER, load)
+        for load in ('{"in_flight":1.5}', '{"in_flight":-1}', '{"in_flight":1e300}', '{"in_flight":"1"}'):
+            self.assertIn("in_flight", await self.refused(scripts.RENEW, 15000, MEMBER, load))
+        for number in ("1e999", "-1e999", "NaN", '"1"', "null", "true", "[1]"):
+            load = f'{{"metrics":{{"a":{number}}}}}'
+            self.assertIn("metrics.a", await self.refused(scripts.RENEW, 15000, MEMBER, load))
+        for metrics in ("7", "null", "[1]", '{"":1}', '{"a b":1}', '{"a\\n":1}', '{"\\u0000":1}', '{"é":1}'):
+            self.assertIn("metrics", await self.refused(scripts.RENEW, 15000, MEMBER, f'{{"metrics":{metrics}}}'))
+        for metrics in ({"x" * 65: 1}, {str(number): 1 for number in range(33)}):
+            await self.refused(scripts.RENEW, 15000, MEMBER, json.dumps({"metrics": metrics}))
         flood = '{"x":"' + "x" * MAX_LOAD + '"}'
         self.assertIn(f"at most {MAX_LOAD}", await self.refused(scripts.RENEW, 15000, MEMBER, flood))
         self.assertEqual(await self.call(scripts.RENEW, 15000, MEMBER, '{"cpu":1.5,"memory":7,"x":[1]}'), [])
@@ -159,7 +169,18 @@ class AcceptanceTests(ScriptCase):
             self.assertEqual(await self.server.ask("HGET", RECORDS, member), encode_record(record))
         least = '{"v":1,"service":"a","id":"b","host":"c","port":1}'
         await self.call(scripts.REGISTER, 1, "a/b", least)
-        for sample in (LoadSample(0.0, 0), LoadSample(999_999_999.9, 2**53 - 1), LoadSample(memory=1)):
+        signs = "".join(map(chr, range(33, 127)))
+        names = [sign for sign in signs if sign.isalnum() or sign in "._:-"][:31]
+        extremes = (-sys.float_info.max, sys.float_info.max, sys.float_info.min, 5e-324, -0.0, -1 / 3)
+        metrics = ((":" * 64, 0.0), *((name, extremes[place % 6]) for place, name in enumerate(names)))
+        for sample in (
+            LoadSample(0.0, 0, 0),
+            LoadSample(999_999_999.9, 2**53 - 1, 2**53 - 1, metrics),
+            LoadSample(memory=1),
+            LoadSample(metrics=tuple((f"{number:z>64}", -1e300 / 3) for number in range(32))),
+            LoadSample(metrics=tuple((sign, 10**300) for sign in "azAZ09._:-")),
+        ):
+            check_load(sample)
             self.assertEqual(await self.call(scripts.RENEW, 1000, "a/b", encode_load(sample)), [])
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -32,6 +33,7 @@ MAX_LOAD = 4 * 1024
 MAX_ITEMS = 64
 MAX_NAME = 128
 MAX_VALUE = 1024
+MAX_METRICS = 32
 
 _REQUIRED = ("v", "service", "id", "host", "port")
 _FIELDS = (*_REQUIRED, "version", "weight", "tags", "metadata", "incarnation")
@@ -43,6 +45,8 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?!0\.0\.0\.0$)(?!22[4-9]|23[0-9]){_OCTET}(?:\.{_OCTET}){{3}}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_METRIC = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_METRIC_NAME = "names of 1 to 64 letters, digits and any of . _ : -"
 
 
 def encode_record(record: InstanceRecord) -> bytes:
@@ -100,11 +104,17 @@ def encode_load(sample: LoadSample) -> bytes:
 
     What cannot be is left out: a heartbeat must not fail for a hint.
     """
-    known: dict[str, float] = {}
+    known: dict[str, Any] = {}
     if sample.cpu is not None and _is_cpu(sample.cpu):
         known["cpu"] = sample.cpu
-    if sample.memory is not None and _is_memory(sample.memory):
+    if sample.memory is not None and _is_count(sample.memory):
         known["memory"] = sample.memory
+    if sample.in_flight is not None and _is_count(sample.in_flight):
+        known["in_flight"] = sample.in_flight
+    if sample.metrics and type(sample.metrics) is tuple:
+        right = [pair for pair in sample.metrics if _is_metric(pair)][:MAX_METRICS]
+        if right:
+            known["metrics"] = {name: float(number) for name, number in right}
     return json.dumps(known, sort_keys=True, separators=(",", ":")).encode() if known else b""
 
 
@@ -115,14 +125,36 @@ def decode_load(data: bytes) -> LoadSample:
     return load_from(_object(data, "the load"))
 
 
+def check_load(sample: LoadSample) -> None:
+    """Fails with RecordError if `encode_load` would leave anything of the sample out."""
+    metrics = sample.metrics
+    if type(metrics) is not tuple or not all(type(pair) is tuple and len(pair) == 2 for pair in metrics):
+        _refuse("metrics", shown(metrics), "a tuple of pairs, each a name and a number")
+    for name, _ in metrics:
+        if type(name) is not str:
+            _refuse("metrics", shown(name), _METRIC_NAME)
+    named = dict(metrics)
+    if len(named) != len(metrics):
+        _refuse("metrics", "a name stands there twice", "each name once")
+    load_from({"cpu": sample.cpu, "memory": sample.memory, "in_flight": sample.in_flight, "metrics": named})
+
+
 def load_from(value: Mapping[str, Any]) -> LoadSample:
     """The sample that a JSON object says. Fails with RecordError."""
-    cpu, memory = value.get("cpu"), value.get("memory")
+    cpu, memory, in_flight = value.get("cpu"), value.get("memory"), value.get("in_flight")
     if cpu is not None and not _is_cpu(cpu):
         _refuse("cpu", shown(cpu), "a percentage of one core, 0 or more")
-    if memory is not None and not _is_memory(memory):
+    if memory is not None and not _is_count(memory):
         _refuse("memory", shown(memory), "a whole number of bytes")
-    return LoadSample(cpu=None if cpu is None else float(cpu), memory=memory)
+    if in_flight is not None and not _is_count(in_flight):
+        _refuse("in_flight", shown(in_flight), "a whole number of requests, 0 or more")
+    metrics = value.get("metrics")
+    return LoadSample(
+        cpu=None if cpu is None else float(cpu),
+        memory=memory,
+        in_flight=in_flight,
+        metrics=() if metrics is None else _metrics(metrics),
+    )
 
 
 def decode_reason(data: bytes) -> str:
@@ -133,8 +165,8 @@ def decode_reason(data: bytes) -> str:
 
 def shown(value: Any) -> str:
     """A value as it may stand in an error or a log line: no controls, no flood, and no depth."""
-    if isinstance(value, list | dict):
-        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    if isinstance(value, list | tuple | dict):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number without measure"
     text = ascii(value[:60] if isinstance(value, str) else value)
@@ -220,6 +252,17 @@ def _metadata(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs))
 
 
+def _metrics(value: Any) -> tuple[tuple[str, float], ...]:
+    if type(value) is not dict or len(value) > MAX_METRICS:
+        _refuse("metrics", shown(value), f"an object of at most {MAX_METRICS} numbers")
+    for name, number in value.items():
+        if not _METRIC.fullmatch(name):
+            _refuse("metrics", shown(name), _METRIC_NAME)
+        if not _is_finite(number):
+            _refuse(f"metrics.{name}", shown(number), "a finite number")
+    return tuple(sorted((name, float(number)) for name, number in value.items()))
+
+
 def _object(data: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `data`: strict JSON (no NaN), no name twice, nothing but an object."""
     try:
@@ -247,9 +290,22 @@ def _is_cpu(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < 1e9
 
 
-def _is_memory(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     # What every reader of JSON reads exactly, Lua among them.
     return type(value) is int and 0 <= value < 2**53
+
+
+def _is_finite(value: Any) -> bool:
+    # No larger than what a double can hold, which a whole number of Python's may be.
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+
+
+def _is_metric(pair: Any) -> bool:
+    """Whether this may be one of a sample's metrics, whatever a program handed in."""
+    if type(pair) is not tuple or len(pair) != 2:
+        return False
+    name, number = pair
+    return type(name) is str and _METRIC.fullmatch(name) is not None and _is_finite(number)
 
 
 def _refuse(name: str, wrong: str, right: str) -> NoReturn:

@@ -29,6 +29,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from wmesh.admin.site import make_site
@@ -40,23 +41,28 @@ from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
 from wmesh.control.lock import Lock
+from wmesh.control.news import log_evidence
 from wmesh.control.prober import Prober
 from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
 from wmesh.control.registry.memory_file import MemoryFile
 from wmesh.control.registry.preserver import Preserver
+from wmesh.control.secret import sticky_secret
 from wmesh.control.slot import follow
 from wmesh.errors import LaunchError, MeshError
-from wmesh.events import Event, HealthChanged, InstanceAdded, InstancesReset
+from wmesh.events import InstanceAdded, InstancesReset
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import Address, CheckSpec, Health, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
+from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.whys import Whys
 from wmesh.wire.forwarded import Peers
 
 ADMIN = "wmesh-admin"
+REVIEW_PERIOD = 0.5
+"""Seconds between looks at what time alone changes: breakers to be tried again, slow starts, who waits too long."""
 FIRST_ROUND = 3.0
 """Seconds that listeners wait for the first check of instances known at the start."""
 
@@ -96,12 +102,17 @@ class Gateway(Service):
             strip_prefix=False,
         )
         served = (*config.services, admin)
-        self.directory = Directory(served, self._strategy, clock)
+        self.directory = Directory(
+            served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone
+        )
         self.traffic = {spec.name: Traffic() for spec in served}
-        router = compile_routes(served, self.directory.clusters, self.traffic)
+        secret = sticky_secret(config)
+        router = compile_routes(served, self.directory.clusters, self.traffic, secret)
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
-        self.directory.subscribe(_log_health)
+        self.directory.subscribe(log_evidence)
+        self._reviewing = LoopingCall(self._review)
+        self._reviewing.clock = reactor
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
         self._launched: set[tuple[str, str]] = set()
@@ -155,6 +166,7 @@ class Gateway(Service):
             clock,
             clock(),
             self.preserver.describe,
+            Whys(self.plane, self.directory),
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
@@ -171,6 +183,12 @@ class Gateway(Service):
 
     def _loads(self) -> Mapping[tuple[str, str], LoadSample]:
         return {**self.guests.loads(), **self.deployment.loads()}
+
+    def _review(self) -> None:
+        try:
+            self.directory.review()
+        except Exception:  # noqa: BLE001 - a LoopingCall stops for good at the first error
+            log.failure("The instances could not be reviewed")
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
@@ -199,6 +217,7 @@ class Gateway(Service):
         self._announce(f"registry: {_registry_line(self.registry.status())}")
         self._apply_static()
         self.plane.start()
+        self._reviewing.start(REVIEW_PERIOD, now=False)
         self.prober.start()
         self.heartbeat.start()
         await self.prober.first_round(FIRST_ROUND)
@@ -332,6 +351,8 @@ class Gateway(Service):
         self.plane.stop()
 
     async def _stop_control(self) -> None:
+        if self._reviewing.running:
+            self._reviewing.stop()
         self.prober.stop()
         await self.deployment.stop_all()
         self.guests.stop()
@@ -345,15 +366,6 @@ class Gateway(Service):
     async def _close_registry(self) -> None:
         self.preserver.stop()
         await self.registry.stop()
-
-
-def _log_health(event: Event) -> None:
-    """An instance was taken out by its checks, or came back. That a new one is healthy is the deployment's news."""
-    if isinstance(event, HealthChanged):
-        if event.new is Health.UNHEALTHY:
-            log.warn("{service}: {id} is taken out: {reason}", service=event.service, id=event.id, reason=event.reason)
-        elif event.old is Health.UNHEALTHY:
-            log.info("{service}: {id} is healthy again", service=event.service, id=event.id)
 
 
 def _stop_listening(port: Any) -> Deferred[Any]:

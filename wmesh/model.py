@@ -103,6 +103,87 @@ class CheckSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerSpec:
+    """When a circuit breaker opens, and how it closes again (options `circuit_breaker_*`). Durations are seconds.
+
+    It trips when within `window` at least `min_calls` calls ended, of which at least `failures` and `failure_rate`
+    percent failed; or `slow_rate` percent took `slow_call` or longer (0: slowness is no fault). It stays open for
+    `reset_timeout`, twice as long each time up to `max_reset_timeout`; then `trials` calls, which have to come back
+    within `trial_timeout`, decide. After closing, traffic grows back over `ramp`. `outcomes` are the names of the
+    outcomes that count as failures. `scope` is "instance", "service" or "both".
+    """
+
+    enabled: bool = True
+    scope: str = "instance"
+    window: float = 10.0
+    min_calls: int = 20
+    failures: int = 5
+    failure_rate: float = 50.0
+    slow_call: float = 0.0
+    slow_rate: float = 50.0
+    reset_timeout: float = 5.0
+    max_reset_timeout: float = 60.0
+    trials: int = 3
+    trial_timeout: float = 15.0
+    ramp: float = 10.0
+    outcomes: tuple[str, ...] = ("connect_failed", "reset", "timeout", "invalid", "server_error")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierSpec:
+    """When live traffic alone takes an instance out (options `outlier_*`). Durations are seconds.
+
+    `consecutive` failures in a row eject at once. Twice a second, an instance with `min_calls` calls in the window of
+    its breaker is ejected whose error rate is `error_rate` percentage points above that of its peers (or, alone, its
+    own past), or whose average answer takes `latency_factor` times that of its peers (0: latency ejects nobody). It
+    stays out for `ejection_time`, longer each time up to `max_ejection_time`. Never are more than `max_ejected` percent
+    out.
+    """
+
+    enabled: bool = True
+    consecutive: int = 5
+    min_calls: int = 10
+    error_rate: float = 30.0
+    latency_factor: int = 10
+    ejection_time: float = 10.0
+    max_ejection_time: float = 300.0
+    max_ejected: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """Where requests wait that no instance can take now: at most `length` of them, each at most `timeout` seconds."""
+
+    length: int = 100
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StickySpec:
+    """The cookie that keeps a client with its instance (options `sticky_*`).
+
+    `lifetime` is seconds; 0 lasts as long as the browser is open. `secure` is "auto" (over TLS only), "yes" or "no",
+    `same_site` "lax", "strict" or "none".
+    """
+
+    enabled: bool = False
+    cookie: str = "wmesh"
+    lifetime: float = 0.0
+    secure: str = "auto"
+    http_only: bool = True
+    same_site: str = "lax"
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveSpec:
+    """A limit of requests in flight to a service that finds itself by latency (options `adaptive_*`), within bounds."""
+
+    enabled: bool = False
+    least: int = 10
+    most: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ScalingSpec:
     """How many instances the mesh runs itself. Thresholds are percent (of one core, of the memory limit)."""
 
@@ -114,17 +195,37 @@ class ScalingSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Subset:
+    """Those instances of a service that have this version (empty: any) and all of these tags. False: all of them."""
+
+    version: str = ""
+    tags: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.version or self.tags)
+
+    def __str__(self) -> str:
+        version = f" version={self.version}" if self.version else ""
+        return version + "".join(f" tag={tag}" for tag in self.tags)
+
+    def holds(self, record: InstanceRecord) -> bool:
+        return (not self.version or record.version == self.version) and all(tag in record.tags for tag in self.tags)
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """Requests whose Host is `host` (lower case, no port; empty: any) and whose path starts with `prefix`.
 
-    A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop").
+    A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop"). Requests go to
+    instances of `subset` only.
     """
 
     host: str
     prefix: str
+    subset: Subset = Subset()
 
     def __str__(self) -> str:
-        return f"{self.host}{self.prefix}"
+        return f"{self.host}{self.prefix}{self.subset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +254,16 @@ class ServiceSpec:
     weight: int = 1
     tags: tuple[str, ...] = ()
     strategy: str = "round_robin"
-    sticky_sessions: bool = False
-    circuit_breaker_enabled: bool = True
+    sticky: StickySpec = field(default_factory=StickySpec)
+    hash_on: str = "client"
+    breaker: BreakerSpec = field(default_factory=BreakerSpec)
+    outlier: OutlierSpec = field(default_factory=OutlierSpec)
+    slow_start: float = 30.0
+    panic_threshold: int = 0
+    panic: str = "any"
+    zone_preference: bool = False
+    queue: QueueSpec = field(default_factory=QueueSpec)
+    adaptive: AdaptiveSpec = field(default_factory=AdaptiveSpec)
     proxy_enabled: bool = True
     proxy_caching_enabled: bool = False
     proxy_cache_ttl: float = 300.0
@@ -178,11 +287,14 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class MeshSpec:
-    """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children."""
+    """`[mesh]`: what holds for the process as a whole. `zone` is where it runs. `state_dir` keeps sockets
+    and notes about launched children.
+    """
 
     name: str = "wmesh"
     log_level: str = "info"
     state_dir: str = "var/wmesh"
+    zone: str = ""
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -209,6 +321,8 @@ class GatewaySpec:
     drain_timeout: float = 10.0
     trusted_proxies: tuple[Network, ...] = ()
     forwarded_header: bool = False
+    decisions: int = 1000
+    sticky_secret: str = field(default="", repr=False)
     operate_from: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
     header_timeout: float = 10.0
     body_timeout: float = 60.0

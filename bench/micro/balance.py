@@ -13,6 +13,6 @@ def timings() -> Iterator[Timing]:
     for name in STRATEGIES:
         for size in SIZES:
             fleet = cluster(size, name)
-            names = {"pick": fleet.strategy.pick, "tried": tuple(fleet.members.values())[:1]}
+            names = {"pick": fleet.whole.strategy.pick, "tried": tuple(fleet.members.values())[:1]}
             yield Timing(f"{name}, {size} members", "pick(b'10.0.0.1', (), 1.0)", names)
             yield Timing(f"{name}, {size} members, retry", "pick(b'10.0.0.1', tried, 1.0)", names)

@@ -42,5 +42,5 @@ def cluster(size: int, strategy: str) -> Cluster:
         member.in_flight = random.randrange(4)
         member.latency.observe(random.uniform(0.001, 0.2), 0.0)
     # As the first request would do it; strategies are timed without one.
-    found.refresh()
+    found.refresh(0.0)
     return found

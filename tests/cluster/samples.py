@@ -51,10 +51,10 @@ class FirstUntried:
 
 
 def a_cluster(*members: Member, spec: ServiceSpec | None = None) -> Cluster:
-    cluster = Cluster(spec or a_spec(), FirstUntried())
+    cluster = Cluster(spec or a_spec(), lambda spec: FirstUntried())
     for member in members:
         cluster.members[member.record.id] = member
-    cluster.refresh()
+    cluster.refresh(0.0)
     return cluster
 
 

@@ -11,13 +11,13 @@ from wmesh.model import AdminState, Health
 
 
 def ticket(cluster: Cluster, *tried: Member, now: float = 0.0) -> Ticket:
-    got = cluster.acquire(b"client", tried, now)
+    got = cluster.whole.acquire(b"client", tried, now)
     assert isinstance(got, Ticket), got
     return got
 
 
 def refusal(cluster: Cluster, *tried: Member) -> Refusal:
-    got = cluster.acquire(b"client", tried, 0.0)
+    got = cluster.whole.acquire(b"client", tried, 0.0)
     assert isinstance(got, Refusal), got
     return got
 
@@ -61,7 +61,7 @@ class LimitTests(SynchronousTestCase):
     def test_a_full_instance_is_passed_over(self) -> None:
         """Requests beyond an instance's limit go to the next one."""
         first, second = a_member("a"), a_member("b")
-        first.limit = 1
+        first.most = 1
         cluster = a_cluster(first, second)
         self.assertEqual([ticket(cluster).member.record.id for _ in range(3)], ["a", "b", "b"])
 
@@ -86,7 +86,7 @@ class RefusalTests(SynchronousTestCase):
     def test_why_nobody_can_take_it(self) -> None:
         """Each way of having nobody has its own word, for programs, and a sentence with the facts, for people."""
         full = a_member(in_flight=1)
-        full.limit = 1
+        full.most = 1
         drained = a_member()
         drained.admin = AdminState.DRAIN
         table: list[tuple[list[Member], str, str]] = [
@@ -98,7 +98,7 @@ class RefusalTests(SynchronousTestCase):
             ([drained], "no_healthy_instance", "none of 1"),
         ]
         for members, reason, words in table:
-            cluster = a_cluster(*members)
+            cluster = a_cluster(*members, spec=a_spec(panic="none", panic_threshold=1))
             refused = refusal(cluster)
             self.assertEqual(refused.reason, reason)
             self.assertIn(words, refused.detail)
@@ -112,6 +112,6 @@ class RefreshTests(SynchronousTestCase):
         drained = a_member("c")
         drained.admin = AdminState.DRAIN
         cluster = a_cluster(a_member("z"), drained, a_member("b", health=Health.UNHEALTHY), a_member("a"))
-        strategy = cluster.strategy
+        strategy = cluster.whole.strategy
         assert isinstance(strategy, FirstUntried)
         self.assertEqual([member.record.id for member in strategy.members], ["a", "z"])

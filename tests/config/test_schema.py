@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.config.texts import good
 from wmesh.balance import STRATEGIES
 from wmesh.config.option import Option
+from wmesh.config.parse import INNER
 from wmesh.config.schema import SECTIONS, SectionKind, kind_of
-from wmesh.model import CheckSpec, ScalingSpec
 
 
 def every_option() -> Iterator[tuple[SectionKind, Option]]:
@@ -26,7 +26,7 @@ class SchemaTests(SynchronousTestCase):
         for kind in SECTIONS.values():
             expected = set()
             for field in dataclasses.fields(kind.defaults):  # type: ignore[arg-type]
-                inner = {"check": CheckSpec, "scaling": ScalingSpec}.get(field.name) if kind.name == "service" else None
+                inner = INNER.get(field.name) if kind.name == "service" else None
                 expected |= (
                     {f"{field.name}.{f.name}" for f in dataclasses.fields(inner)} if inner is not None else {field.name}
                 )

@@ -8,7 +8,7 @@ from random import Random
 from twisted.internet.defer import Deferred
 
 from tests.proxy.support import Conversation, Scene, chunked, polite, request, response, says, silent, spec_of, take
-from wmesh.model import RouteSpec
+from wmesh.model import QueueSpec, RouteSpec
 
 TRUSTED = {"trusted_proxies": (ipaddress.ip_network("127.0.0.0/8"),)}
 
@@ -507,10 +507,13 @@ class FailureTests(Scene):
         self.assertEqual(self.traffic["shop"].responses[5], 1)
 
 
+NO_QUEUE = QueueSpec(length=0)
+
+
 class LimitTests(Scene):
     async def test_a_full_service(self) -> None:
         """Beyond its limit of requests in flight a service refuses, with a time to come again; and then goes on."""
-        await self.open(self.instance(silent), max_connections=2)
+        await self.open(self.instance(silent), max_connections=2, queue=NO_QUEUE)
         first, second = await self.client(), await self.client()
         for client in (first, second):
             client.send(request())
@@ -524,7 +527,7 @@ class LimitTests(Scene):
     async def test_a_full_instance(self) -> None:
         """Beyond an instance's limit the next one is asked, and then nobody."""
         slow, spare = self.instance(silent), self.instance(silent)
-        await self.open(slow, spare, instance_max_connections=1)
+        await self.open(slow, spare, instance_max_connections=1, queue=NO_QUEUE)
         for _ in range(2):
             (await self.client()).send(request())
         await self.until(lambda: self.cluster.in_flight == 2)
@@ -535,7 +538,11 @@ class LimitTests(Scene):
     async def test_one_service_full_another_free(self) -> None:
         """The limit of one service is nobody else's."""
         await self.open(
-            self.instance(silent), max_connections=1, routes=(RouteSpec("", "/shop/"),), others=(spec_of("b", "/b/"),)
+            self.instance(silent),
+            max_connections=1,
+            queue=NO_QUEUE,
+            routes=(RouteSpec("", "/shop/"),),
+            others=(spec_of("b", "/b/"),),
         )
         (await self.client()).send(request(b"GET", b"/shop/"))
         await self.until(lambda: self.cluster.in_flight == 1)

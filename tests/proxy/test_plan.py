@@ -15,7 +15,7 @@ from wmesh.proxy.plan import Plan, compile_routes
 
 def plan(prefix: str, **changes: Any) -> Plan:
     spec = a_spec(**changes)
-    return Plan(spec, RouteSpec("", prefix), Cluster(spec, FirstUntried()), Traffic())
+    return Plan(spec, RouteSpec("", prefix), Cluster(spec, lambda spec: FirstUntried()), Traffic(), None)
 
 
 class TargetTests(SynchronousTestCase):
@@ -47,7 +47,7 @@ class TargetTests(SynchronousTestCase):
 
 class CompileTests(SynchronousTestCase):
     def compiled(self, *specs: ServiceSpec) -> Any:
-        clusters = {spec.name: Cluster(spec, FirstUntried()) for spec in specs}
+        clusters = {spec.name: Cluster(spec, lambda spec: FirstUntried()) for spec in specs}
         return compile_routes(specs, clusters, {spec.name: Traffic() for spec in specs})
 
     def test_by_service(self) -> None:

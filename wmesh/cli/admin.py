@@ -12,8 +12,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from wmesh.config import load
 from wmesh.errors import ConfigError, MeshError
@@ -49,12 +50,14 @@ class Admin:
         self._secure = parts.scheme == "https"
         self._prefix = "" if self._path else parts.path.rstrip("/")
 
-    def get(self, *segments: str) -> Any:
+    def get(self, *segments: str, query: Sequence[tuple[str, str]] = ()) -> Any:
         """The document at a path. Fails with AdminError, which carries the reason that the gateway gave."""
         # Imported late, as are the connections: other commands open no socket and need none of this.
         from http.client import HTTPException
 
         path = "/".join([self._prefix, *(quote(segment, safe="") for segment in segments)])
+        if query:
+            path = f"{path}?{urlencode(query)}"
         connection = self._connection()
         try:
             connection.request("GET", path, headers={"Accept": "application/json"})

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from wmesh.cluster.breaker import Breaker
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
@@ -47,7 +48,10 @@ def service_report(cluster: Cluster, now: float) -> dict[str, Any]:
         "healthy": sum(member.health.state is Health.HEALTHY for member in members),
         "available": sum(member.available(now) for member in members),
         "total": len(members),
+        "breaker": _state(cluster.breaker),
+        "panic": cluster.panicking and bool(cluster.eligible),
         "in_flight": cluster.in_flight,
+        "queued": cluster.queued(),
         "max_connections": cluster.limit,
         "requests": cluster.requests,
         "failures": cluster.failures,
@@ -89,6 +93,15 @@ def service_health(cluster: Cluster, now: float) -> dict[str, Any]:
                 "admin": member.admin.name.lower(),
                 "available": member.available(now),
                 "reasons": list(member.reasons(now)),
+                "verdict": [
+                    {
+                        "aspect": finding.aspect,
+                        "against": finding.against,
+                        "text": finding.text,
+                        "since_seconds": _seconds(now - finding.since),
+                    }
+                    for finding in member.verdict(now)
+                ],
                 "suspect": _suspicion(member, now),
             }
             for member in members
@@ -101,6 +114,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
 
     `since_seconds` is how long its health has been what it is, `age_seconds` how long this process has known it.
     `suspect` is null, or why and for how long the registry has not vouched for it; it serves while its checks pass.
+    `breaker` is the state of its circuit breaker, `ramp` the part of its weight that a slow start leaves it (1: all).
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
     """
     record = member.record
@@ -117,6 +131,8 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
         "admin": member.admin.name.lower(),
         "available": member.available(now),
         "reasons": list(member.reasons(now)),
+        "breaker": _state(member.breaker),
+        "ramp": round(member.ramp, 3),
         "suspect": _suspicion(member, now),
         "in_flight": member.in_flight,
         "picks": member.picks,
@@ -149,6 +165,10 @@ def service_status(cluster: Cluster, now: float) -> tuple[str, str]:
     if all(member.full() for member in serving):
         return "degraded", "every instance has its limit of requests in flight"
     return "healthy", ""
+
+
+def _state(breaker: Breaker | None) -> str | None:
+    return None if breaker is None else breaker.state.name.lower()
 
 
 def _all(count: int) -> str:

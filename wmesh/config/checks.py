@@ -17,7 +17,7 @@ from wmesh.config.places import bound_port
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.units import show_duration
 from wmesh.config.wording import did_you_mean
-from wmesh.model import MeshConfig, RouteSpec, ServiceSpec
+from wmesh.model import MeshConfig, ServiceSpec
 
 
 def check(draft: Draft, config: MeshConfig) -> None:
@@ -26,6 +26,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         _sources(draft, config, spec)
         _bounds(draft, spec)
         _expectations(draft, spec)
+        _traffic(draft, config, spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)
@@ -85,6 +86,33 @@ def _expectations(draft: Draft, spec: ServiceSpec) -> None:
             draft.complain(section, option, message, "add health_endpoint = /PATH")
 
 
+def _traffic(draft: Draft, config: MeshConfig, spec: ServiceSpec) -> None:
+    """Options that only make sense together, or in an order."""
+    section = section_of(spec)
+    orders = (
+        ("circuit_breaker_reset_timeout", "circuit_breaker_max_reset_timeout"),
+        ("outlier_ejection_time", "outlier_max_ejection_time"),
+        ("adaptive_min", "adaptive_max"),
+    )
+    for low, high in orders:
+        least, most = draft.value(section, low), draft.value(section, high)
+        if least > most and draft.sound(section, low, high):
+            option = low if draft.given(section, low) else high
+            shown = [SERVICE.options[name].kind.show(value) for name, value in ((low, least), (high, most))]
+            draft.complain(section, option, f"{low} {shown[0]} is more than {high} {shown[1]}", "exchange them")
+    if spec.sticky.same_site == "none" and spec.sticky.secure == "no":
+        message = "browsers refuse cookies with SameSite=None that are not Secure"
+        draft.complain(section, "sticky_same_site", message, "write sticky_secure = yes")
+    if draft.given(section, "hash_on") and spec.strategy not in ("consistent_hash", "ip_hash"):
+        message = f"load_balancing_strategy is {spec.strategy}, which hashes nothing"
+        draft.complain(section, "hash_on", message, "write load_balancing_strategy = consistent_hash")
+    elif draft.given(section, "hash_on") and spec.strategy == "ip_hash" and spec.hash_on != "client":
+        message = "ip_hash hashes the client's address and nothing else"
+        draft.complain(section, "hash_on", message, "write load_balancing_strategy = consistent_hash")
+    if spec.zone_preference and not config.mesh.zone and draft.sound("mesh", "zone"):
+        draft.complain(section, "zone_preference", "the gateway's own zone is not known", "add zone = NAME to [mesh]")
+
+
 def _lease(draft: Draft, config: MeshConfig) -> None:
     lease, heartbeat = config.registry.lease, config.registry.heartbeat
     if heartbeat >= lease and draft.sound("registry", "lease", "heartbeat"):
@@ -129,15 +157,17 @@ def _cycles(draft: Draft, config: MeshConfig) -> None:
 
 def _routes(draft: Draft, config: MeshConfig) -> None:
     """No two services may claim the same requests."""
-    claimed: dict[RouteSpec, tuple[str, str]] = {}
+    claimed: dict[tuple[str, str], tuple[str, str]] = {}
     if config.gateway.admin_listen:
-        claimed.update((route, ("gateway", "admin_routes")) for route in config.gateway.admin_routes)
+        claimed.update(
+            ((route.host, route.prefix), ("gateway", "admin_routes")) for route in config.gateway.admin_routes
+        )
     for spec in config.services:
         section = section_of(spec)
         if not draft.sound(section, "routes"):
             continue
         for route in spec.routes:
-            other, option = claimed.setdefault(route, (section, "routes"))
+            other, option = claimed.setdefault((route.host, route.prefix), (section, "routes"))
             if other != section:
                 owner, hint = f"[{other}]", "give one of them another"
                 if other == "gateway":

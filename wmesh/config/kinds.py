@@ -157,6 +157,12 @@ def choice(names: Collection[str], what: str, aliases: dict[str, str] | None = N
     return Kind(" | ".join(names), read)
 
 
+def each_of(names: Collection[str], what: str) -> Kind:
+    """A list of such names."""
+    one = choice(names, what)
+    return Kind(", ".join(names), lambda text: each(items(text), one.read), show_all, many=True)
+
+
 def word(syntax: str, pattern: str, hint: str) -> Kind:
     """One word of a fixed form."""
     compiled = re.compile(pattern)

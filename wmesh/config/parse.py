@@ -23,15 +23,31 @@ from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, k
 from wmesh.config.wording import Invalid, did_you_mean, nearest, quoted
 from wmesh.errors import ConfigError, Problem
 from wmesh.model import (
+    AdaptiveSpec,
+    BreakerSpec,
     CheckSpec,
     GatewaySpec,
     MeshConfig,
     MeshSpec,
+    OutlierSpec,
+    QueueSpec,
     RegistrySpec,
     RouteSpec,
     ScalingSpec,
     ServiceSpec,
+    StickySpec,
 )
+
+INNER: Mapping[str, type[Any]] = {
+    "adaptive": AdaptiveSpec,
+    "breaker": BreakerSpec,
+    "check": CheckSpec,
+    "outlier": OutlierSpec,
+    "queue": QueueSpec,
+    "scaling": ScalingSpec,
+    "sticky": StickySpec,
+}
+"""Records inside that of a service, by field."""
 
 _service_name = re.compile(SERVICE_NAME)
 _any_option = re.compile(r"([a-z_]+)\s*=")
@@ -192,14 +208,15 @@ def _build(draft: Draft) -> MeshConfig:
 def _service_spec(draft: Draft, name: str) -> ServiceSpec:
     section = f"service:{name}"
     values = _fields(draft, section)
-    check = CheckSpec(**values.pop("check", {}))
+    inner = {name: record(**values.pop(name, {})) for name, record in INNER.items()}
+    check = inner.pop("check")
     if not draft.given(section, "health_check_fast_interval") and check.fast_interval > check.interval:
         check = replace(check, fast_interval=check.interval)
-    scaling = ScalingSpec(**values.pop("scaling", {}))
+    scaling = inner.pop("scaling")
     if not draft.given(section, "max_instances") and scaling.max_instances < scaling.min_instances:
         scaling = replace(scaling, max_instances=scaling.min_instances)
     values.setdefault("routes", (RouteSpec("", f"/{name}/"),))
-    spec = ServiceSpec(name=name, check=check, scaling=scaling, **values)
+    spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
     return spec if spec.proxy_enabled else replace(spec, routes=())
 
 

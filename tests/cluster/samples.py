@@ -49,6 +49,9 @@ class FirstUntried:
     def pick(self, key: bytes, tried: Sequence[Member], now: float) -> Member | None:
         return next((member for member in self.members if member not in tried), None)
 
+    def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
+        return [(member, float(place), f"number {place}") for place, member in enumerate(self.members)]
+
 
 def a_cluster(*members: Member, spec: ServiceSpec | None = None) -> Cluster:
     cluster = Cluster(spec or a_spec(), lambda spec: FirstUntried())

@@ -12,8 +12,9 @@ Strategy: pure numbers. Each stay in OPEN is twice as long as the one before, up
 gateways do not try at the same moment; a good while in CLOSED forgets that. HALF_OPEN hands out a counted number of
 permits. Every state has a *generation*: a ticket remembers the one it was given in, and results of another one are no
 evidence, so requests that were sent before the trip cannot close or trip anything later. A trial that was cancelled
-gives its permit back, and trials that do not come back in time are given up, so that no permit is ever lost and no
-state sticks (resilience4j waits for ever by default; its issue 903).
+gives its permit back, and trials that do not come back in time are given up: where none did, it opens again; where
+some went well, another round (with a generation of its own) tries the rest. So no permit is ever lost, never are more
+than the counted trials out that matter, and no state sticks (resilience4j waits for ever by default; its issue 903).
 
 The same object guards one instance or a whole service. What counts as a failure is decided by who calls `observe`.
 """
@@ -72,6 +73,7 @@ class Breaker:
         "_chance",
         "_passed",
         "_permits",
+        "_round",
         "_spec",
         "before",
         "generation",
@@ -89,6 +91,7 @@ class Breaker:
         self._chance = chance
         self._permits = 0
         self._passed = 0
+        self._round = 0
         self.window = Window(spec.window, now)
         self.state = self.before = CLOSED
         self.reason = ""
@@ -115,6 +118,7 @@ class Breaker:
         if failed or slow:
             return self._signal(Signal.TRIAL_FAILED, "a trial failed" if failed else "a trial was slow", now)
         self._passed += 1
+        self._round += 1
         if self._passed >= spec.trials:
             return self._signal(Signal.TRIALS_PASSED, f"{self._passed} trials went well", now)
         return False
@@ -152,10 +156,13 @@ class Breaker:
             return self._signal(Signal.TIME_IS_OVER, "it may be tried again", now)
         spec = self._spec
         out = spec.trials - self._passed - self._permits
-        if out > 0 and not self._passed:
-            return self._signal(Signal.TRIAL_FAILED, f"no trial came back within {spec.trial_timeout:g} s", now)
-        # Nobody was sent here, or some did well and the others take long: another round.
-        self._permits = spec.trials - self._passed
+        if out > 0:
+            if not self._round:
+                return self._signal(Signal.TRIAL_FAILED, f"no trial came back within {spec.trial_timeout:g} s", now)
+            # Some did well and the others take too long: those are given up, whatever will become of them.
+            self._permits += out
+            self._round = 0
+            self.generation += 1
         self.until = now + spec.trial_timeout
         return False
 
@@ -189,7 +196,7 @@ class Breaker:
             self.until = now + stay * (1.0 + JITTER * self._chance())
         elif self.state is HALF_OPEN:
             self._permits = spec.trials
-            self._passed = 0
+            self._passed = self._round = 0
             self.until = now + spec.trial_timeout
         else:
             self.window.clear(now)

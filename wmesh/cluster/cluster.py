@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outlier import outliers
+from wmesh.cluster.outlier import outliers, spare
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, Health, ServiceSpec, Subset
@@ -43,6 +43,7 @@ OK = Outcome.OK
 CANCELLED = Outcome.CANCELLED
 
 NEVER = float("inf")
+PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
 
@@ -74,6 +75,19 @@ class Ticket:
         guard = cluster.breaker
         self.service_generation = 0 if guard is None else guard.generation
 
+    def prove(self, now: float) -> None:
+        """Its instance did what it was asked for and stays in use (a tunnel): good evidence now, none at the end."""
+        cluster = self._cluster
+        if cluster is None:
+            return
+        member, seconds = self.member, now - self.started
+        member.streak = 0
+        if member.breaker is not None and member.breaker.observe(False, seconds, self.generation, now):
+            cluster.moved(member, member.breaker, now)
+        if cluster.breaker is not None and cluster.breaker.observe(False, seconds, self.service_generation, now):
+            cluster.moved(None, cluster.breaker, now)
+        self.generation = self.service_generation = PROVED
+
     def release(self, outcome: Outcome, now: float) -> None:
         """Give it back, once; a second call does nothing, so that every error path may call it."""
         cluster = self._cluster
@@ -100,7 +114,7 @@ class Ticket:
         else:
             cluster.failed(self, outcome, now)
         if cluster.waiting:
-            cluster.serve(now, member.record.id)
+            cluster.serve(now, member)
 
 
 class Cluster:
@@ -224,27 +238,26 @@ class Cluster:
         if self.breaker is not None and self.breaker.observe(counts, seconds, ticket.service_generation, now):
             self.moved(None, self.breaker, now)
         outlier = self.spec.outlier
-        if outlier.enabled and 0 < outlier.consecutive <= member.streak:
-            provable = outcome is not Outcome.SERVER_ERROR
-            self.eject(member, f"{member.streak} failures in a row, the last one {outcome.name.lower()}", provable, now)
+        # WHY not at every further failure: where nobody can be spared, each question passes over all members.
+        row = outlier.enabled and outlier.consecutive and member.streak % outlier.consecutive == 0
+        if row and member.eligible(now) and spare(self.members.values(), outlier, now):
+            reason = f"{member.streak} failures in a row, the last one {outcome.name.lower()}"
+            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)
 
     def eject(self, member: Member, reason: str, provable: bool, now: float) -> None:
-        """Take a member out by what its traffic shows, unless too few would be left."""
-        spec = self.spec.outlier
-        if now < member.ejection.until or not member.eligible(now):
-            return
-        left = sum(one.eligible(now) for one in self.members.values()) - 1
-        if left < max(1.0, len(self.members) * (1.0 - spec.max_ejected / 100.0)):
-            return
-        seconds = member.ejection.begin(spec, reason, provable, now)
+        """Take a member out by what its traffic shows. Whether it can be spared is for the caller to know."""
+        seconds = member.ejection.begin(self.spec.outlier, reason, provable, now)
         member.streak = 0
         self.stale = True
         self.tell(EjectionChanged(self.spec.name, member.record.id, seconds, reason))
 
     def readmit(self, member: Member, reason: str, now: float) -> None:
-        """An ejection is over: it gets its traffic back little by little."""
-        member.ejection.until = 0.0 if now < member.ejection.until else member.ejection.until
+        """An ejection is over: it gets its traffic back little by little, and is not judged by what was before."""
+        member.ejection.until = min(member.ejection.until, now)
         member.ejection.reason = ""
+        member.streak = 0
+        if member.breaker is not None:
+            member.breaker.window.clear(now)
         member.growth.begin(self.spec.breaker.ramp, now)
         self.stale = True
         self.tell(EjectionChanged(self.spec.name, member.record.id, 0.0, reason))
@@ -282,10 +295,10 @@ class Cluster:
         A change of a verdict, a weight or the set itself only marks the cluster `stale`; the next request pays for the
         refresh. So a burst of changes costs one, and ten thousand instances can come at once.
         """
-        self.stale = False
-        again = NEVER
+        if self.eligible and not self.panicking:
+            self.last_available = now  # they were, until whatever it is that changed
+        again, known = NEVER, 0
         eligible = []
-        known = 0
         for member in self.members.values():
             breaker = member.breaker
             if breaker is not None and breaker.state is not CLOSED and breaker.review(now):
@@ -296,8 +309,10 @@ class Cluster:
             known += member.health.proven and member.admin is AdminState.READY
             if member.eligible(now):
                 eligible.append(member)
-        if self.breaker is not None and self.breaker.review(now):
-            self.moved(None, self.breaker, now)
+        if self.breaker is not None:
+            if self.breaker.review(now):
+                self.moved(None, self.breaker, now)
+            again = min(again, self.breaker.next_review())
         self.stale = False
         self.panicking = not eligible or len(eligible) * 100.0 < self.spec.panic_threshold * known
         if self.panicking:
@@ -332,8 +347,12 @@ class Cluster:
         """Do what time alone brings, though no request comes: called about twice a second."""
         if self.spec.outlier.enabled and self.requests != self._reviewed:
             self._reviewed = self.requests
-            for member, reason in tuple(outliers(self.eligible, self.spec.outlier, now)):
-                self.eject(member, reason, False, now)
+            found = tuple(outliers(self.eligible, self.spec.outlier, now))
+            left = spare(self.members.values(), self.spec.outlier, now) if found else 0
+            for member, reason in found:
+                if left and member.eligible(now):
+                    self.eject(member, reason, False, now)
+                    left -= 1
         if self.stale or now >= self.review_at:
             self.refresh(now)
         if self.waiting:
@@ -347,8 +366,8 @@ class Cluster:
         elif now - self.serving_since >= SETTLED:
             member.growth.begin(self.spec.slow_start, now)
 
-    def serve(self, now: float, freed: str = "") -> None:
-        """Somebody may be free now (`freed`, surely): those who wait try again, the nearest deadline first."""
+    def serve(self, now: float, freed: Member | None = None) -> None:
+        """Somebody may be free now (`freed`, who gave a ticket back): those who wait try again, in order."""
         for selection in tuple(self.waiting):
             selection.serve(now, freed)
 
@@ -357,19 +376,13 @@ class Cluster:
         return sum(selection.waiting for selection in self.waiting)
 
     def refusal(self, now: float) -> Refusal:
-        """Why nobody can take a request. Cold: looks at every member."""
+        """Why nobody at all is there to choose from. Cold: looks at every member."""
         members = self.members.values()
         recent = now - self.last_available < self.spec.queue.timeout
         if not members:
             expected = recent or bool(self.spec.command)
             return Refusal("no_instances", "no instance is registered", 2, expected)
-        available = [member for member in members if member.available(now)]
-        if available:
-            return Refusal("all_tried", f"all {len(available)} available instances were tried and failed")
-        eligible = [member for member in members if member.eligible(now)]
-        if eligible and all(member.full() for member in eligible):
-            return Refusal("instances_full", "every instance has its limit of requests in flight", passing=True)
-        if any(member.health.state is Health.UNKNOWN for member in members):
+        if any(member.health.state is Health.UNKNOWN and member.admin is AdminState.READY for member in members):
             return Refusal("starting", "instances are starting and have passed no check yet", passing=True)
         opened = [member.breaker for member in members if member.breaker and member.breaker.state is not CLOSED]
         if opened:
@@ -377,7 +390,6 @@ class Cluster:
             detail = f"the circuit breakers of {len(opened)} of {len(members)} instances are open: {opened[0].reason}"
             return Refusal("circuit_open", detail, max(1, round(wait)))
         return Refusal("no_healthy_instance", f"none of {len(members)} instances may take requests", 2)
-
 
 
 def _guarded(spec: ServiceSpec) -> bool:

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from wmesh.cluster.cluster import Refusal
 from wmesh.cluster.member import Member
 from wmesh.cluster.selection import Selection
 
@@ -88,7 +87,9 @@ def _momentary(member: Member, tried: Sequence[Member]) -> list[str]:
 def _not_here(selection: Selection, member: Member, now: float) -> list[str]:
     if not selection.subset.holds(member.record):
         return [f"not of the subset{selection.subset}"]
-    return [] if member.reasons(now) else ["it is in another zone"]
+    if member.reasons(now):
+        return []
+    return ["it is in another zone"] if selection.far else ["too few of the others are well, and panic = none"]
 
 
 def _preview(
@@ -102,14 +103,15 @@ def _preview(
         return None, f"circuit_open: the circuit breaker of the service is open: {cluster.breaker.reason}"
     if selection.waiting:
         return None, f"queued: {selection.waiting} requests wait already"
-    trying = [member for member in cluster.trying if member.breaker is not None and member.breaker.ready]
-    if trying and not tried:
-        return trying[-1].record.id, "its circuit breaker is half open and has to be tried"
     bound = cluster.members.get(prefer)
     if bound is not None and bound not in tried and bound.available(now) and selection.subset.holds(bound.record):
         return bound.record.id, "the client is bound to it by its cookie"
+    trying = [member for member in cluster.trying if member.breaker is not None and member.breaker.trying]
+    if trying and not tried and not trying[-1].full() and selection.subset.holds(trying[-1].record):
+        return trying[-1].record.id, "its circuit breaker is half open and has to be tried"
     shared = {id(member): member for member in cluster.members.values()}
     strategy = copy.deepcopy(selection.strategy, shared)
+    asked = tried
     for _ in range(len(selection.members) + 1):
         member = strategy.pick(key, tried, now)
         if member is None:
@@ -117,5 +119,8 @@ def _preview(
         if not _momentary(member, tried):
             return member.record.id, f"picked by {cluster.spec.strategy}"
         tried = (*tried, member)
-    refusal: Refusal = cluster.refusal(now)
+    for member in selection.far:
+        if not _momentary(member, asked):
+            return member.record.id, "nobody of our own zone can take it"
+    refusal = selection.refusal(asked, now)
     return None, f"{refusal.reason}: {refusal.detail}"

@@ -144,6 +144,10 @@ class Member:
             return False
         return self.breaker is None or self.breaker.permit(now)
 
+    def takes(self, now: float) -> bool:
+        """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""
+        return self.eligible(now) and self.admits(now)
+
     def available(self, now: float) -> bool:
         """The one predicate: may this member take a request at `now`?"""
         return (

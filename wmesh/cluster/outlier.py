@@ -5,15 +5,17 @@ Strategy: an instance is compared with what all others together did in the same 
 past. Envoy's success rate outliers need five hosts with a hundred requests each and so never fire in fleets of one to
 four; its deviation from a mean is replaced here by a plain difference in percentage points.
 
-A row of failures is no matter of comparison and is seen where it happens (`Cluster.failed`). Who may be ejected at all,
-and for how long, is decided there, too.
+A row of failures is no matter of comparison and is seen where it happens (`Cluster.failed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING
+
+from wmesh.model import AdminState, Health
 
 if TYPE_CHECKING:
     from wmesh.cluster.member import Member
@@ -40,7 +42,8 @@ def outliers(members: Sequence[Member], spec: OutlierSpec, now: float) -> Iterat
             judged.append(member)
     windows = [member.breaker.window for member in judged if member.breaker is not None]
     means = [window.mean for window in windows if window.calls >= spec.min_calls]
-    middle = median(means) if len(means) > 1 else 0.0
+    # Without the slowest: of two, the other one is all that there is to compare with.
+    middle = median(sorted(means)[:-1]) if len(means) > 1 else 0.0
     for member, window in zip(judged, windows, strict=True):
         if window.calls < spec.min_calls:
             continue
@@ -61,3 +64,13 @@ def outliers(members: Sequence[Member], spec: OutlierSpec, now: float) -> Iterat
             and window.mean - middle >= LEAST_SECONDS
         ):
             yield member, f"answers take {window.mean:.2f} s, where {middle:.2f} s is the middle of its peers"
+
+
+def spare(members: Collection[Member], spec: OutlierSpec, now: float) -> int:
+    """How many of all `members` traffic may take out now without too few being left. Looks at each: O(n)."""
+    eligible = known = 0
+    for member in members:
+        eligible += member.eligible(now)
+        # Who is starting, or was taken out by the operator, is none of those that the share is meant of.
+        known += member.health.state is not Health.UNKNOWN and member.admin is AdminState.READY
+    return max(0, eligible - ceil(max(1.0, known * (1.0 - spec.max_ejected / 100.0))))

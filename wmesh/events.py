@@ -53,9 +53,12 @@ class SuspicionChanged:
 
 @dataclass(frozen=True, slots=True)
 class AdminStateChanged:
+    """`lasting`: it is meant for whoever bears this id, later lives as well; else for the present one only."""
+
     service: str
     id: str
     state: AdminState
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from wmesh.events import (
     InstancesReset,
     InstanceUpdated,
     LoadReported,
+    WeightChanged,
 )
 from wmesh.model import Address, AdminState, Health, InstanceRecord, LoadSample
 
@@ -141,6 +142,46 @@ class DirectoryTests(SynchronousTestCase):
         self.assertEqual(self.choices(), [])
         self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.READY))
         self.assertEqual(self.choices(), ["p1"])
+
+    def test_the_operators_will_outlives_a_restart(self) -> None:
+        """An instance that is drained and restarted stays out; made ready, its next life serves as any other."""
+        self.put(a_record())
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.MAINT))
+        self.put()
+        self.put(a_record(incarnation="life-2"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual((self.member().admin, self.choices()), (AdminState.MAINT, []))
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.READY))
+        self.put(a_record(incarnation="life-3"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual(self.choices(), ["p1"])
+
+    def test_what_is_meant_for_one_life_ends_with_it(self) -> None:
+        """An instance that the mesh drains to stop it leaves nothing behind for the next one in its place."""
+        self.put(a_record())
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.DRAIN, lasting=False))
+        self.assertIs(self.member().admin, AdminState.DRAIN)
+        self.put()
+        self.put(a_record(incarnation="life-2"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual(self.choices(), ["p1"])
+
+    def test_the_operators_weight(self) -> None:
+        """It holds over updates and restarts until it is taken back; then what the instance says holds again."""
+        self.put(a_record(weight=3))
+        self.directory.apply(WeightChanged("pricing", "p1", 7))
+        self.put(a_record(weight=4))
+        self.assertEqual(self.member().weight, 7)
+        self.put(a_record(weight=5, incarnation="life-2"))
+        self.assertEqual(self.member().weight, 7)
+        del self.heard[:]
+        self.directory.apply(WeightChanged("pricing", "p1", 7))
+        self.assertEqual(self.heard, [])
+        self.directory.apply(WeightChanged("pricing", "p1", None))
+        self.assertEqual((self.member().weight, self.heard), (5, [WeightChanged("pricing", "p1", None)]))
+        self.directory.observe(self.member(), GOOD)
+        self.choices()
+        self.assertEqual(self.member().share, 5.0)
 
     def test_load_is_kept_and_told(self) -> None:
         """What an instance uses is known as soon as its heartbeat says so; nobody asks about strangers."""

@@ -79,12 +79,12 @@ class Directory:
                     self._drop(service, id, event)
             case InstancesReset(origin, records):
                 self._reset(origin, records)
-            case AdminStateChanged(service, id, state):
+            case AdminStateChanged(service, id, state, lasting):
                 member = self.member(service, id)
                 if member is not None and member.admin is not state:
                     if state is AdminState.READY:
                         self._wills.pop((service, id), None)
-                    else:
+                    elif lasting:
                         self._wills[service, id] = state
                     member.admin = state
                     member.admin_since = self._clock()

@@ -48,6 +48,7 @@ def _make(path: Path) -> bytes:
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        os.fchmod(descriptor, 0o600)  # it may have been left by a start that was killed
         file.write(secret.hex())
     new.replace(path)
     return secret

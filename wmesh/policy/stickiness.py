@@ -18,6 +18,8 @@ from wmesh.model import StickySpec
 from wmesh.wire.fields import value_of
 
 TOKEN_BYTES = 18
+SLACK = 64
+"""Tokens of so many instances that are gone are kept, and of as many as there are now."""
 
 
 class Stickiness:
@@ -55,18 +57,19 @@ class Stickiness:
         if not token:
             return ""
         instance = self._ids.get(token)
-        if instance is None and len(token) == TOKEN_BYTES // 3 * 4 and len(self._tokens) < len(ids):
+        if instance is None and len(token) == TOKEN_BYTES // 3 * 4:
             self._learn(ids)
             instance = self._ids.get(token)
         return instance if instance is not None and instance in ids else ""
 
     def _learn(self, ids: Collection[str]) -> None:
-        """Make the tokens of all `ids`, and forget those of instances that are gone."""
-        if len(self._tokens) > 2 * len(ids):
+        """Make the tokens of all `ids`, and forget those of instances that are long gone."""
+        if len(self._tokens) > 2 * len(ids) + SLACK:
             self._tokens.clear()
             self._ids.clear()
         for instance in ids:
-            self.token(instance)
+            if instance not in self._tokens:
+                self.token(instance)
 
     def line(self, id: str, secure: bool) -> bytes:
         """The Set-Cookie line that binds to this id, with its CRLF. `secure`: the client came over TLS."""

@@ -7,7 +7,7 @@ there it costs next to nothing. Old records fall out at the other end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wmesh.proxy.plan import Plan
@@ -21,13 +21,14 @@ Record = tuple[bytes, float, float, "Plan | None", bytes, bytes, int, str, Seque
 LONGEST_TARGET = 512
 
 
-def find(ring: Iterable[Record], request_id: str, now: float, wall: float) -> Mapping[str, Any] | None:
-    """The record of this request, in plain JSON values; None if it has fallen out, or never was.
+def find(ring: Sequence[Record], request_id: str, now: float, wall: float) -> Mapping[str, Any] | None:
+    """The record of this request, in plain JSON values; None if it has fallen out, or never was. Proxies before us may
+    name several requests alike: then it is the last one.
 
     `now` is by the clock of the mesh, `wall` the same moment for people, in seconds since 1970.
     """
     wanted = request_id.encode("utf-8", "replace")
-    found = next((record for record in ring if record[0] == wanted), None)
+    found = next((record for record in reversed(ring) if record[0] == wanted), None)
     return None if found is None else _describe(found, now, wall)
 
 

@@ -402,7 +402,9 @@ class Exchange:
         ticket = self.ticket
         steps = "; ".join(what for _, what in self.notes)
         text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={self.attempts}; {steps}"
-        return b"X-Wmesh-Decision: %b\r\n" % text[:4096].encode("ascii", "replace")
+        # What failed may be told in words of the instance: no line may end before its end.
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
+        return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
 
     def _note(self, now: float, what: str) -> None:
         """Something out of the ordinary, for who asks later what became of this request."""

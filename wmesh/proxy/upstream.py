@@ -282,6 +282,8 @@ class Upstream:
             self._fail(Outcome.INVALID, "the instance switched protocols unasked")
             return
         down = exchange.down
+        if exchange.ticket is not None:
+            exchange.ticket.prove(exchange.plane.clock())
         exchange.status = 101
         exchange.head_sent = True
         exchange.conn = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,14 +38,17 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation, or the JSON."""
     if sum(map(bool, (arguments.url, arguments.service, arguments.request))) != 1:
-        print("wmesh: explain what? a URL, --service NAME, or --request ID")
-        return 2
+        return _wrong("explain what? a URL, --service NAME, or --request ID")
+    try:
+        query = [] if arguments.request else _query(arguments)
+    except ValueError as error:
+        return _wrong(f"{arguments.url} is not a URL: {error}")
     try:
         admin = admin_for(arguments)
         if arguments.request:
             document = admin.get("service-mesh", "decisions", arguments.request)
         else:
-            document = admin.get("service-mesh", "explain", query=_query(arguments))
+            document = admin.get("service-mesh", "explain", query=query)
     except AdminError as error:
         return complain(error)
     if arguments.json:
@@ -55,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if arguments.request or document.get("pick") else 1
 
 
+def _wrong(text: str) -> int:
+    print(f"wmesh: {text}", file=sys.stderr)
+    return 2
+
+
 def _query(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     query = [("client", arguments.client)] if arguments.client else []
     if arguments.service:
@@ -62,8 +71,9 @@ def _query(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     parts = urlsplit(arguments.url)
     path = parts.path or "/"
     query.append(("path", f"{path}?{parts.query}" if parts.query else path))
-    if parts.hostname:
-        query.append(("host", parts.hostname))
+    host = parts.netloc.rpartition("@")[2]
+    if host:
+        query.append(("host", host))
     if arguments.method:
         query.append(("method", arguments.method))
     return [*query, *(("header", header) for header in arguments.header)]

@@ -231,7 +231,7 @@ class EjectionTests(LiveCase):
         self.assertEqual(self.serving(), ["a", "b"])
 
     def test_back_early_is_not_well_for_long(self) -> None:
-        """An instance that answers checks and refuses traffic stays out longer each time, though checks end it early."""
+        """Who answers checks and refuses traffic stays out longer each time, though checks end it early."""
         self.make("a", "b", outlier=ROW, breaker=NO_BREAKER)
         for seconds in (10.0, 20.0, 30.0):
             self.failing("a", 5, Outcome.RESET)

@@ -412,6 +412,20 @@ class QueueTests(SelectionCase):
         held.release(Outcome.OK, 0.1)
         self.assertEqual((served, self.told, self.cluster.in_flight), (list(range(20)), [], 0))
 
+    def test_another_place_that_is_freed_meanwhile(self) -> None:
+        """Who is told gives back a ticket of somebody else: that place, too, is given to who waits."""
+        self.make(of("a", limit=1), of("b", limit=1))
+        held = [self.ticket(), self.ticket()]
+
+        def granted(ticket: Ticket) -> None:
+            self.told.append(ticket)
+            held[1].release(Outcome.OK, 0.1)
+
+        self.cluster.whole.wait(b"", (), 0.0, "", NEVER, granted, self.told.append)
+        self.wait()
+        held[0].release(Outcome.OK, 0.1)
+        self.assertEqual([one.member.record.id for one in self.told if isinstance(one, Ticket)], ["a", "b"])
+
     def test_an_instance_that_breaks_meanwhile(self) -> None:
         """Failures while the queue is being served count at once: no more are sent to who was just taken out."""
         self.make(of("a"), of("b"), breaker=QUICK, max_connections=1)

@@ -44,12 +44,6 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
     """Build the gateway. A bad configuration prints all that is wrong with it and ends the process."""
     if reactor is None:
         from twisted.internet import reactor
-    try:
-        config = load(options["config"], os.environ).config
-    except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        raise SystemExit(1) from None
 
     def failed() -> None:
         exit_after_failure()
@@ -57,7 +51,13 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
         # twistd starts services before the reactor, and what fails at once fails before there is anything to stop.
         core.callWhenRunning(core.stop)
 
-    gateway = ConsoleGateway(config, reactor, failed=failed)
+    try:
+        config = load(options["config"], os.environ).config
+        gateway = ConsoleGateway(config, reactor, failed=failed)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(1) from None
     reactor.callWhenRunning(take_signals, reactor, gateway)
     parent = getattr(options, "parent", None) or {}
     if parent.get("nodaemon") and not (parent.get("logfile") or parent.get("syslog") or parent.get("logger")):

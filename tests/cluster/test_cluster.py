@@ -331,6 +331,21 @@ class BreakerTests(LiveCase):
             self.assertEqual((self.serving(), self.cluster.in_flight), (["a"], 0))
 
 
+    def test_a_tunnel_is_one_trial(self) -> None:
+        """Proved twice, or closed at once, it counts once, and gives no trial back."""
+        self.make("a", breaker=replace(self.SPEC, trials=3), outlier=self.NONE)
+        self.failing("a", 5)
+        self.now += 5.0
+        tunnel, other = (self.cluster.whole.acquire(b"", (), self.now) for _ in range(2))
+        assert isinstance(tunnel, Ticket) and isinstance(other, Ticket)
+        tunnel.prove(self.now)
+        tunnel.prove(self.now)
+        tunnel.release(Outcome.CANCELLED, self.now)
+        self.assertIsInstance(self.cluster.whole.acquire(b"", (), self.now), Ticket)
+        self.assertIsInstance(self.cluster.whole.acquire(b"", (), self.now), Refusal)
+        self.assertEqual(self.moves()[-1], ("a", "half_open"))
+
+
 class SlowStartTests(LiveCase):
     def ramps(self) -> dict[str, float]:
         self.serving()
@@ -339,6 +354,7 @@ class SlowStartTests(LiveCase):
     def test_all_new_at_the_start(self) -> None:
         """When the gateway starts, nobody is new among old ones: all have their whole share at once."""
         self.make("a", "b", "c")
+        self.serving()
         self.now += 3.0
         self.add("d")
         self.assertEqual(self.ramps(), dict.fromkeys("abcd", 1.0))

@@ -345,6 +345,8 @@ class Cluster:
 
     def review(self, now: float) -> None:
         """Do what time alone brings, though no request comes: called about twice a second."""
+        if self.stale or now >= self.review_at:
+            self.refresh(now)
         if self.spec.outlier.enabled and self.requests != self._reviewed:
             self._reviewed = self.requests
             found = tuple(outliers(self.eligible, self.spec.outlier, now))
@@ -353,8 +355,6 @@ class Cluster:
                 if left and member.eligible(now):
                     self.eject(member, reason, False, now)
                     left -= 1
-        if self.stale or now >= self.review_at:
-            self.refresh(now)
         if self.waiting:
             self.serve(now)
 

@@ -343,6 +343,7 @@ class BreakerTests(LiveCase):
         tunnel.release(Outcome.CANCELLED, self.now)
         self.assertIsInstance(self.cluster.whole.acquire(b"", (), self.now), Ticket)
         self.assertIsInstance(self.cluster.whole.acquire(b"", (), self.now), Refusal)
+        other.release(Outcome.OK, self.now)
         self.assertEqual(self.moves()[-1], ("a", "half_open"))
 
 

@@ -33,11 +33,12 @@ ALLOWED = {
     "control": {"cluster", "policy", "metrics", "__init__", *BASE},
     "admin": {"model", "interfaces", "metrics", "errors"},
     "console": set(),
+    "plugins": {"balance", "config", "errors", "interfaces", "model"},
     "testing": {"cluster", "balance", "control", *BASE},
     "api": {"control", "errors", "model"},
-    "cli": {"__init__", "api", "config", "console", "control", "errors", "model"},
+    "cli": {"__init__", "api", "config", "console", "control", "errors", "model", "plugins"},
     "gateway": {"admin", "balance", "cluster", "control", "metrics", "policy", "proxy", "wire", *BASE},
-    "tap": {"config", "console", "errors", "gateway"},
+    "tap": {"console", "errors", "gateway", "plugins"},
 }
 
 PURE = ("__init__", "config", "wire", "cluster", "balance", "policy", "metrics", *sorted(BASE))

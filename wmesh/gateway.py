@@ -32,7 +32,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from wmesh.admin.site import make_site
-from wmesh.balance import STRATEGIES
+from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.deployment import Deployment
@@ -75,14 +75,17 @@ class Gateway(Service):
         *,
         clock: Callable[[], float] = time.monotonic,
         random: Random | None = None,
+        strategies: Mapping[str, MakeStrategy] = STRATEGIES,
         failed: Callable[[], None] | None = None,
     ) -> None:
-        """`failed` is called when the start does not succeed; everything begun is undone by then."""
+        """`strategies` are all that services name. `failed` is called when the start does not succeed; everything
+        begun is undone by then."""
         self.config = config
         self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
         self._failed = failed
         self._random = random or Random()
+        self._strategies = strategies
         self._ports: list[Any] = []
         self._admin_port: Any = None
         self._starting: Deferred[None] | None = None
@@ -158,7 +161,7 @@ class Gateway(Service):
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
-        return STRATEGIES[spec.strategy](self._random)
+        return self._strategies[spec.strategy](spec, self._random)
 
     async def _register(self, record: InstanceRecord) -> None:
         self._launched.add((record.service, record.id))

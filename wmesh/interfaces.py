@@ -32,6 +32,13 @@ class Strategy(Protocol):
         seconds, for strategies whose measurements fade with time.
         """
 
+    def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
+        """Every member last given to `rebuild`, with its score for such a request at `now` and what that is made of.
+
+        For people who ask why: cold, and without an effect on later picks. The class says which scores win; the words
+        are short ("3 in flight / share 2").
+        """
+
 
 class Registry(Protocol):
     """The shared store of leases. Every method may fail with `RegistryError`; none waits for ever."""

@@ -134,7 +134,8 @@ class ServiceSpec:
     """One declared service: `[service:NAME]`. Field names follow the options; see docs/configuration.rst for each.
 
     `command` is empty where the mesh launches nothing. `max_connections` bounds the requests in flight to all instances
-    together, `instance_max_connections` to one instance; 0 means no bound.
+    together, `instance_max_connections` to one instance; 0 means no bound. `hash_balance_factor` is percent; 0 here too
+    means no bound.
     """
 
     name: str
@@ -147,6 +148,7 @@ class ServiceSpec:
     weight: int = 1
     tags: tuple[str, ...] = ()
     strategy: str = "round_robin"
+    hash_balance_factor: int = 150
     sticky_sessions: bool = False
     circuit_breaker_enabled: bool = True
     proxy_enabled: bool = True

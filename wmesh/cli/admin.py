@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from wmesh.config import load
 from wmesh.errors import ConfigError, MeshError
+from wmesh.plugins import known
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -98,7 +99,7 @@ def admin_for(arguments: argparse.Namespace) -> Admin:
     if arguments.config is None:
         return Admin(arguments.admin or DEFAULT)
     try:
-        listen = load(arguments.config, os.environ).config.gateway.admin_listen
+        listen = load(arguments.config, os.environ, known()).config.gateway.admin_listen
     except ConfigError as error:
         raise AdminError(str(error)) from error
     if not listen:

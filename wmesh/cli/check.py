@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from wmesh.config import Loaded, load
+from wmesh.config import Loaded
 from wmesh.errors import ConfigError
 from wmesh.model import MeshConfig, ServiceSpec
+from wmesh.plugins import configure
 
 
 def add(commands: Any) -> None:
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the problems, or the summary."""
     try:
-        loaded = load(arguments.config, os.environ)
+        loaded, _ = configure(arguments.config, os.environ)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

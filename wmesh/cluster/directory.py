@@ -76,6 +76,7 @@ class Directory:
                 member = self.member(service, id)
                 if member is not None:
                     member.load = sample
+                    member.load_since = self._clock()
                     self._tell(event)
             case HealthChanged():
                 raise TypeError("health comes from observe(), not from events")
@@ -106,6 +107,7 @@ class Directory:
                 return
             member.record = record
             member.weight = record.weight
+            member.share = member.weight * member.ramp
             cluster.stale = True
             self._tell(InstanceUpdated(record))
             return

@@ -18,7 +18,9 @@ class Member:
     `in_flight` counts tickets out now; `limit` bounds it (0: no bound). `pool` belongs to the data plane, which keeps
     its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
     `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
-    suspect whose checks pass takes requests as ever: suspicion is no verdict.
+    suspect whose checks pass takes requests as ever: suspicion is no verdict. `load` is the last report of what it
+    uses, which came at `load_since`. `share` is what strategies give it in proportion to, `weight` times `ramp`; they
+    read both when they are rebuilt.
     """
 
     __slots__ = (
@@ -29,9 +31,12 @@ class Member:
         "latency",
         "limit",
         "load",
+        "load_since",
         "picks",
         "pool",
+        "ramp",
         "record",
+        "share",
         "since",
         "suspect",
         "suspect_since",
@@ -41,6 +46,8 @@ class Member:
     def __init__(self, record: InstanceRecord, spec: ServiceSpec, now: float) -> None:
         self.record = record
         self.weight = record.weight
+        self.ramp = 1.0
+        self.share = float(record.weight)
         self.health = ActiveHealth(spec.check, now)
         self.admin = AdminState.READY
         self.limit = spec.instance_max_connections
@@ -49,6 +56,7 @@ class Member:
         self.failures = 0
         self.latency = PeakEwma()
         self.load: LoadSample | None = None
+        self.load_since = now
         self.since = now
         self.suspect = ""
         self.suspect_since = now

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from wmesh.config import kinds, places, units
 from wmesh.config.draft import Draft, Origin
 from wmesh.config.kinds import Kind
-from wmesh.config.schema import SECTIONS
+from wmesh.config.schema import SECTIONS, kind_for
 from wmesh.config.wording import Invalid
 
 
@@ -98,7 +98,7 @@ def apply(draft: Draft, environ: Mapping[str, str]) -> None:
 
 
 def _apply(draft: Draft, variable: Variable, text: str) -> None:
-    kind = SECTIONS[variable.section].options[variable.option].kind
+    kind = kind_for(SECTIONS[variable.section].options[variable.option], draft.strategies)
     bare = variable.milliseconds and units.is_bare(text)
     text += "ms" if bare else ""
     try:

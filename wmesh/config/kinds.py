@@ -113,6 +113,21 @@ def percent(high: int) -> Kind:
     return Kind(f"NUMBER (above 0, up to {high})", read, "{:g}".format, "percent")
 
 
+def factor(high: int) -> Kind:
+    """Whole percent, of what would be even: above 100, or 0 for no bound."""
+    hint = f"write a number from 101 to {high}, or 0 for no bound"
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18} ?%?", text):
+            raise Invalid(f"{quoted(text)} is not a whole percentage", common_hint(text) or hint)
+        number = int(text.rstrip("% "))
+        if number and not 100 < number <= high:
+            raise Invalid(f"{quoted(text)} is out of range", hint)
+        return number
+
+    return Kind(f"NUMBER (101 to {high}; 0: no bound)", read, str, "percent")
+
+
 def duration(low: float, high: float) -> Kind:
     """Seconds within bounds, both included."""
     bounds = f"{units.show_duration(low)} to {units.show_duration(high)}"

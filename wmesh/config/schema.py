@@ -12,7 +12,7 @@ Longer than most files because it is the manual's text as well.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,11 @@ class SectionKind:
         """The default as it would be written in a file; empty where there is nothing to write."""
         value = self.default(option)
         return option.default or ("" if value is None else option.kind.show(value))
+
+
+def kind_for(option: Option, strategies: Collection[str]) -> Kind:
+    """The kind of an option's value where `strategies` are those that there are: the built-in ones are not all."""
+    return kinds.choice(strategies, "strategy") if option.path == "strategy" else option.kind
 
 
 def _section(name: str, header: str, text: str, defaults: object, *options: Option) -> SectionKind:
@@ -312,7 +317,8 @@ SERVICE = _section(
     Option(
         "capacity",
         kinds.whole(1, 1_000_000, "requests"),
-        "How many requests at once one instance is meant to bear. Scaling measures load against it.",
+        "How many requests at once one instance is meant to bear. Scaling measures load against it, and the strategy"
+        " first fills instances up to it.",
         "capacity = 150",
     ),
     Option(
@@ -331,10 +337,24 @@ SERVICE = _section(
     Option(
         "load_balancing_strategy",
         kinds.choice(tuple(STRATEGIES), "strategy"),
-        "How an instance is chosen for a request.",
+        "How an instance is chosen for a request. docs/strategies.rst says which is for what.",
         "load_balancing_strategy = least_connections",
         field="strategy",
-        notes=("DEFAULT_LOAD_BALANCING_STRATEGY changes the default for services that name none.",),
+        notes=(
+            "DEFAULT_LOAD_BALANCING_STRATEGY changes the default for services that name none.",
+            "Installed packages may bring others (entry point group ``wmesh.strategies``).",
+        ),
+    ),
+    Option(
+        "hash_balance_factor",
+        kinds.factor(10_000),
+        "With consistent_hash: the most that one instance may have in flight, in percent of its part of all requests in"
+        " flight. Above it a key goes to its next choice.",
+        "hash_balance_factor = 125",
+        notes=(
+            "The part is an equal one, or by weight, and the bound is rounded up.",
+            "Nearer to 100 is more even, further from it keeps more keys at their first choice. 125 to 200 is usual.",
+        ),
     ),
     Option(
         "sticky_sessions",

@@ -156,10 +156,10 @@ class Watched:
         self._instead = instead
         self._complain = complain
         self._told: set[str] = set()
-        self._members: frozenset[Member] = frozenset()
+        self._members: dict[Member, None] = {}
 
     def rebuild(self, members: Sequence[Member]) -> None:
-        self._members = frozenset(members)
+        self._members = dict.fromkeys(members)
         self._instead.rebuild(members)
         try:
             self._strategy.rebuild(members)
@@ -174,7 +174,7 @@ class Watched:
         except Exception as error:  # noqa: BLE001 - as above
             self._tell("pick", _said(error))
             return self._instead.pick(key, tried, now)
-        if not self._members.difference(tried):
+        if self._members.keys() <= set(tried):
             return None
         self._tell("pick", f"{member!r:.80} is not one of the members that are left")
         return self._instead.pick(key, tried, now)

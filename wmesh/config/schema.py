@@ -337,7 +337,7 @@ SERVICE = _section(
     Option(
         "load_balancing_strategy",
         kinds.choice(tuple(STRATEGIES), "strategy"),
-        "How an instance is chosen for a request. docs/strategies.rst says which is for what.",
+        "How an instance is chosen for a request. The page on strategies says which is for what.",
         "load_balancing_strategy = least_connections",
         field="strategy",
         notes=(

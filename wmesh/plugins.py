@@ -59,7 +59,7 @@ def installed() -> Mapping[str, EntryPoint]:
             problems.append(_problem(entry, "is the name of a built-in strategy", "rename it, or uninstall it"))
         elif not _name.fullmatch(entry.name):
             problems.append(_problem(entry, "is no name for a strategy", "use lower-case letters, digits and _"))
-        elif entry.name in found and found[entry.name].value != entry.value:
+        elif entry.name in found:
             other = whose(found[entry.name])
             problems.append(_problem(entry, f"is also the name of a strategy of {other}", "uninstall one of the two"))
         found.setdefault(entry.name, entry)

@@ -55,6 +55,21 @@ class ConsistentHashTests(SynchronousTestCase):
         self.assertLessEqual(fleet[1].in_flight, 33)
         self.assertIn(f"{fleet[1].in_flight} in flight of at most 34", strategy.scores(b"x", 0.0)[1][2])
 
+    def test_the_count_is_a_second_old_at_most(self) -> None:
+        """When many requests have ended, the bound in a large fleet follows within a second."""
+        fleet = members([1] * 80)
+        strategy = self.strategy(fleet)
+        home = picked(strategy)
+        for member in fleet:
+            member.in_flight = 10
+        strategy.rebuild(fleet)
+        picked(strategy)
+        for member in fleet:
+            member.in_flight = 0
+        home.in_flight = 3
+        self.assertIs(picked(strategy, now=0.5), home)
+        self.assertIsNot(picked(strategy, now=1.5), home)
+
     def test_many_full_ones_cost_no_search(self) -> None:
         """In a large fleet whose key's choices are all full, somebody less busy is found without asking everybody."""
         fleet = members([1] * 300)

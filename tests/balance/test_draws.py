@@ -46,6 +46,17 @@ class DrawsTests(SynchronousTestCase):
             self.assertEqual(draws.two(fleet[1:]), (fleet[0], fleet[0]))
             self.assertIsNone(draws.two(fleet))
 
+    def test_the_second_is_by_share_too(self) -> None:
+        """Whoever is first, the second is drawn from the others in proportion to what they have."""
+        shares = [1.0, 2.0, 5.0, 0.5]
+        draws = Draws(Random(1).random, members(shares))
+        pairs = Counter(draws.two() for _ in range(20_000))
+        for one, share in zip(draws.members, shares, strict=True):
+            for other in draws.members:
+                if other is not one:
+                    chance = share / 8.5 * other.share / (8.5 - share)
+                    self.assertLess(abs(pairs[one, other] / 20_000 - chance), 0.015)
+
     def test_rounding_never_leaves_the_fleet(self) -> None:
         """The largest and the smallest draw there is point at a member, and never at one that was tried."""
         for draw in (0.0, 1.0 - 2.0**-53):

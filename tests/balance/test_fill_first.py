@@ -49,6 +49,14 @@ class FillFirstTests(SynchronousTestCase):
             member.in_flight = 0
         self.assertIs(picked(strategy), fleet[0])
 
+    def test_a_gap_among_many_is_found(self) -> None:
+        """One free place anywhere behind the edge is found within a few requests."""
+        fleet = sorted(members([1] * 50), key=lambda member: member.record.id)
+        strategy = self.strategy(fleet)
+        self.load(strategy, 120)
+        fleet[30].in_flight -= 1
+        self.assertIn(fleet[30], [picked(strategy) for _ in range(40 // LOOK + 1)])
+
     def test_many_run_dry_too(self) -> None:
         """In a large fleet whose load falls, requests gather at few instances again."""
         fleet = sorted(members([1] * 200), key=lambda member: member.record.id)

@@ -39,6 +39,18 @@ class TurnsTests(SynchronousTestCase):
         for name, share in (("m0", 5), ("m1", 3), ("m2", 1)):
             self.assertLess(abs(counts[name] - whole * share / 9), 3)
 
+    def test_who_leaves_takes_its_lag_along(self) -> None:
+        """When all that were owed a turn leave, the others do not wait for those turns: a newcomer gets no burst."""
+        fleet = members([1] * 10)
+        turns = Turns(Random(1))
+        turns.change(fleet, [1.0] * 10)
+        served = [turns.next() for _ in range(5)]
+        new = members([5])[0]
+        turns.change([member for member in served if member is not None] + [new], [1.0] * 5 + [5.0])
+        order = [turns.next() is new for _ in range(10)]
+        self.assertEqual(sum(order), 5)
+        self.assertNotIn((True, True, True), list(zip(order, order[1:], order[2:], strict=False)))
+
     def test_dues_tell_who_is_next(self) -> None:
         """The one due first is next, and asking changes nothing."""
         fleet = members([1, 1, 1])

@@ -95,7 +95,7 @@ class DirectoryTests(SynchronousTestCase):
         del self.heard[:]
         self.directory.apply(InstanceUpdated(a_record(weight=9)))
         self.assertIs(self.member(), kept)
-        self.assertEqual((kept.weight, kept.health.state), (9, Health.HEALTHY))
+        self.assertEqual((kept.weight, kept.share, kept.health.state), (9, 9.0, Health.HEALTHY))
         self.assertEqual(self.heard, [InstanceUpdated(a_record(weight=9))])
 
     def test_another_life_is_another_instance(self) -> None:
@@ -146,9 +146,11 @@ class DirectoryTests(SynchronousTestCase):
         """What an instance uses is known as soon as its heartbeat says so; nobody asks about strangers."""
         self.put(a_record())
         event = LoadReported("pricing", "p1", LoadSample(12.5, 1000))
+        self.now = 7.0
         self.directory.apply(event)
+        self.now = 9.0
         self.directory.apply(LoadReported("pricing", "p9", LoadSample(1.0, 1)))
-        self.assertEqual(self.member().load, LoadSample(12.5, 1000))
+        self.assertEqual((self.member().load, self.member().load_since), (LoadSample(12.5, 1000), 7.0))
         self.assertEqual(self.heard[1:], [event])
 
     def test_records_of_undeclared_services_are_set_aside(self) -> None:

@@ -52,15 +52,19 @@ class Turns:
         weights = _weights(shares)
         whole = sum(weights) or 1
         before = {turn[5]: (turn[1], self._lag(turn)) for turn in self._turns()}
-        kept = [before.get(member) or (self._rank(), 0.0) for member in members]
-        # Who left took its lag along; the others bear it together, so that all lags add up to nothing.
-        excess = sum(lag for _, lag in kept) / whole
+        stay = [weight for member, weight in zip(members, weights, strict=True) if member in before]
+        # Who left took its lag along; those who stay bear it together, so that all lags add up to nothing.
+        excess = sum(before[member][1] for member in members if member in before) / (sum(stay) or 1)
         self._slot = 0
         self._whole = whole
         self._rounds = SLOTS // whole + 1
         self._ready, self._waiting = [], []
-        for member, weight, (rank, lag) in zip(members, weights, kept, strict=True):
-            start = -max(-1.0, min(1.0, lag - excess * weight)) * whole / weight
+        for member, weight in zip(members, weights, strict=True):
+            if member in before:
+                rank, lag = before[member]
+                start = -max(-1.0, min(1.0, lag - excess * weight)) * whole / weight
+            else:
+                rank, start = self._rank(), 0.0
             if start < 1.0:
                 self._ready.append((whole / weight + start, rank, 0, weight, start, member))
             else:

@@ -28,13 +28,11 @@ class FillFirstTests(SynchronousTestCase):
         self.assertEqual([member.in_flight for member in fleet], [3, 3, 2, 0, 0])
 
     def test_an_instances_own_limit_counts(self) -> None:
-        """Where an instance has a limit it is full there, and earlier while it ramps."""
+        """Where an instance has a limit it is full there; where it has none, by capacity, or earlier while it ramps."""
         fleet = members([1, 1, 0.5, 1])
-        for member in fleet:
-            member.limit = 4
-        fleet[0].limit = 2
-        self.load(self.strategy(fleet), 9)
-        self.assertEqual([member.in_flight for member in fleet], [2, 4, 2, 1])
+        fleet[0].limit, fleet[1].limit = 2, 5
+        self.load(self.strategy(fleet, capacity=4), 10)
+        self.assertEqual([member.in_flight for member in fleet], [2, 5, 2, 1])
 
     def test_gaps_are_filled_first(self) -> None:
         """When a request ends at an early instance the next one goes there, so that late ones run dry."""

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import a_member, members
 from wmesh.balance import rendezvous
-from wmesh.balance.rendezvous import FEW, REMEMBERED, Circle, Rendezvous, rounded
+from wmesh.balance.rendezvous import FEW, LONGEST, REMEMBERED, Circle, Rendezvous, rounded
 from wmesh.cluster.member import Member
 
 PROGRAM = """
@@ -103,6 +103,9 @@ class RendezvousTests(SynchronousTestCase):
         first = [ranks.best(key) for key in some]
         self.assertEqual(len(ranks._known), REMEMBERED)
         self.assertEqual([ranks.best(key) for key in some], first)
+        large = bytes(LONGEST + 1)
+        self.assertIsNotNone(ranks.best(large))
+        self.assertNotIn(large, ranks._known)
 
     def test_weights_have_few_circles(self) -> None:
         """Small whole weights are exact, others within a sixteenth; a thousand weights make no thousand circles."""

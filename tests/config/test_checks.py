@@ -165,3 +165,14 @@ class NoteTests(SynchronousTestCase):
         """Defaults, and options that are switched off, are nothing to tell about."""
         off = ("sticky_sessions = no", "proxy_caching_enabled = no", "circuit_breaker_enabled = no")
         self.assertEqual(good(service(*off, "cpu_threshold = 1")).config.notes, ())
+
+    def test_what_a_strategy_does_not_read(self) -> None:
+        """A bound that nothing looks at, and reports that nobody sends, are told."""
+        bound = "hash_balance_factor = 125"
+        (note,) = good(service(bound)).config.notes
+        self.assertEqual(note, "[service:shop] hash_balance_factor: only consistent_hash reads it, not round_robin")
+        self.assertEqual(good(service(bound, "load_balancing_strategy = consistent_hash")).config.notes, ())
+        (note,) = good(service("load_balancing_strategy = resource_based")).config.notes
+        self.assertIn("fixed instances send no reports", note)
+        command = launched("a", 1, "load_balancing_strategy = resource_based")
+        self.assertEqual(good(command).config.notes, ())

@@ -1,7 +1,7 @@
 """Fill one member before the next, in the order of their ids, so that the others stay idle and can be stopped.
 
-A member is full at its limit (`instance_max_connections`), or at the service's `capacity` where it has none; less while
-it ramps. Once all are full by capacity, two are drawn at random and the less full one takes it.
+A member is full at its own limit, or at the service's `capacity` where it has none (at less while it ramps). Once all
+are full by capacity, two are drawn at random and the less full one takes it.
 
 `_edge` is the member being filled: those before it were full when last looked at. A pick looks again at all before the
 edge where these are few, otherwise at eight of them in turn; so requests that end far below a high edge leave a gap
@@ -38,7 +38,7 @@ class FillFirst:
 
     def rebuild(self, members: Sequence[Member]) -> None:
         self._members = members = tuple(sorted(members, key=lambda member: member.record.id))
-        self._room = [max(1.0, (member.limit or self._capacity) * member.ramp) for member in members]
+        self._room = [member.limit or max(1.0, self._capacity * member.ramp) for member in members]
         self._draws = Draws(self._draw, members, self._room)
         self._edge = 0
 

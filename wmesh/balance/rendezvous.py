@@ -34,6 +34,8 @@ FEW = 16
 """Up to so many members that come or go are put in and taken out one by one."""
 REMEMBERED = 4096
 """Keys whose member is remembered until the next change. WHY: clients come back (bench: balance, "key seen before")."""
+LONGEST = 128
+"""Bytes of a key that is remembered: a client that sends large ones must not fill the memory."""
 
 _unpack = Struct(f">{POINTS}I").unpack
 _by_id = attrgetter("record.id")
@@ -143,7 +145,7 @@ class Rendezvous:
                 if score < least:
                     least = score
                     best = circle.owners[place]
-        if best is not None:
+        if best is not None and len(key) <= LONGEST:
             if len(known) >= REMEMBERED:
                 del known[next(iter(known))]
             known[key] = best

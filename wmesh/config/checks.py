@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wmesh.balance import STRATEGIES
 from wmesh.config.draft import Draft
 from wmesh.config.places import bound_port
 from wmesh.config.schema import RESERVED, SERVICE
@@ -26,6 +27,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         _sources(draft, config, spec)
         _bounds(draft, spec)
         _expectations(draft, spec)
+        _strategy(draft, spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)
@@ -83,6 +85,18 @@ def _expectations(draft: Draft, spec: ServiceSpec) -> None:
         if draft.given(section, option):
             message = "without health_endpoint a check only opens a connection, and there is no answer to look at"
             draft.complain(section, option, message, "add health_endpoint = /PATH")
+
+
+def _strategy(draft: Draft, spec: ServiceSpec) -> None:
+    """What the chosen strategy makes no use of. One of another package may read whatever it likes."""
+    section = section_of(spec)
+    if draft.given(section, "hash_balance_factor") and spec.strategy in set(STRATEGIES) - {"consistent_hash"}:
+        draft.notes.append(f"[{section}] hash_balance_factor: only consistent_hash reads it, not {spec.strategy}")
+    if spec.strategy == "resource_based" and spec.instances:
+        draft.notes.append(
+            f"[{section}] load_balancing_strategy: fixed instances send no reports of what they use, so resource_based"
+            " has only their requests in flight to go by"
+        )
 
 
 def _lease(draft: Draft, config: MeshConfig) -> None:

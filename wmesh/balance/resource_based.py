@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from wmesh.balance.draws import Draws
 from wmesh.balance.least_connections import SCAN_LIMIT
-from wmesh.balance.typical import Typical
+from wmesh.balance.typical import RENEW, Typical
 from wmesh.model import ServiceSpec
 
 if TYPE_CHECKING:
@@ -41,13 +41,17 @@ BOUND = 10.0
 
 
 class Evidence:
-    """What reports of one member amount to. `at`: when the last one came that was taken in."""
+    """What reports of one member amount to: `factor` by its use, and `value` with all, which holds until `until`.
 
-    __slots__ = ("at", "factor", "failures", "picks")
+    `at` is when the last report came that was taken in; `picks` and `failures` are the member's counts at that time.
+    """
+
+    __slots__ = ("at", "factor", "failures", "picks", "until", "value")
 
     def __init__(self, member: Member) -> None:
         self.at = float("-inf")
-        self.factor = 1.0
+        self.factor = self.value = 1.0
+        self.until = float("-inf")
         self.picks = member.picks
         self.failures = member.failures
 
@@ -95,21 +99,25 @@ class ResourceBased:
         best: Member | None = None
         least = 0.0
         for member in members:
-            load = (member.in_flight + draw()) / (member.share * self._factor(member, now))
+            evidence = self._evidence[member]
+            if now >= evidence.until or member.load_since != evidence.at:
+                self._take(member, evidence, now)
+            load = (member.in_flight + draw()) / (member.share * evidence.value)
             if (best is None or load < least) and (not tried or member not in tried):
                 best = member
                 least = load
         return best
 
-    def _factor(self, member: Member, now: float) -> float:
-        """O(1); takes the member's latest report in, where it has not been yet."""
-        evidence = self._evidence[member]
-        if member.load is None or not reported(member, now):
-            evidence.factor = 1.0
-            return 1.0
+    def _take(self, member: Member, evidence: Evidence, now: float) -> None:
+        """Once a second and with every report: what it amounts to by now. O(1)."""
+        evidence.until = now + RENEW
+        if not reported(member, now):
+            evidence.at = member.load_since
+            evidence.factor = evidence.value = 1.0
+            return
         if member.load_since != evidence.at:
             self._learn(member, evidence, now)
-        return weigh(member, evidence, self._memory.level(now))
+        evidence.value = weigh(member, evidence, self._memory.level(now))
 
     def _learn(self, member: Member, evidence: Evidence, now: float) -> None:
         picks, failures = member.picks - evidence.picks, member.failures - evidence.failures

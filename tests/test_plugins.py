@@ -104,6 +104,12 @@ class RefusingTests(Installed):
             "cannot be loaded: ModuleNotFoundError: No module named 'plugged_missing'",
         )
 
+    def test_what_it_says_cannot_disturb_the_terminal(self) -> None:
+        self.assertEqual(
+            self.one_problem(r"raise ValueError('red \x1b[31m\nand\nlong')"),
+            r"cannot be loaded: ValueError: red \x1b[31m and long",
+        )
+
     def test_a_module_that_ends_the_process(self) -> None:
         self.assertEqual(self.one_problem("raise SystemExit(3)"), "cannot be loaded: SystemExit: 3")
 

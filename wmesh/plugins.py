@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.balance.round_robin import RoundRobin
 from wmesh.config import Loaded, Origin, load
+from wmesh.config.wording import printable
 from wmesh.errors import ConfigError, Problem
 from wmesh.interfaces import Strategy
 from wmesh.model import ServiceSpec
@@ -106,7 +107,7 @@ def _at(origin: Origin, section: str, message: str) -> Problem:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def fault(maker: Any, spec: ServiceSpec) -> str:

@@ -34,7 +34,7 @@ CIRCLE = 1 << 30
 FEW = 16
 """Up to so many members that come or go are put in and taken out one by one."""
 REMEMBERED = 4096
-"""Keys whose member is remembered until the next change. WHY: clients come back (bench: balance, "key seen before")."""
+"""Keys whose member is remembered until the next change. WHY: clients come back (bench: balance, beside "new key")."""
 LONGEST = 128
 """Bytes of a key that is remembered: a client that sends large ones must not fill the memory."""
 

@@ -5,7 +5,7 @@ instance out at the first unexpected status: that cannot be told otherwise); qui
 where there are any; 500 ms to connect, 1 s to the first byte of an answer; GET is tried at most four times in all
 (wmesh: three), elsewhere each time; at most eight requests at once to one instance, the others wait in line for at
 most 500 ms, where there is a line; the least loaded instance is chosen among all; an instance that joins or comes back
-gets its share over 5 s, where that can be had.
+gets its share over 4 s, where that can be had.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ backend instances
     http-check expect status 200
     default-server check inter 1s fastinter 250ms fall 3 rise 2
     default-server observe layer7 error-limit 5 on-error mark-down on-marked-down shutdown-sessions
-    default-server slowstart 5s maxconn {at_once}
+    default-server slowstart 4s maxconn {at_once}
 {servers}
 
 backend unchecked
@@ -155,7 +155,7 @@ def envoy(site: Site) -> dict[str, object]:
                         "typed_config": {
                             "@type": f"{extensions}.load_balancing_policies.least_request.v3.LeastRequest",
                             "selection_method": "FULL_SCAN",
-                            "slow_start_config": {"slow_start_window": "5s"},
+                            "slow_start_config": {"slow_start_window": "4s"},
                         },
                     }
                 }

@@ -60,10 +60,6 @@ class Seen:
         return sum(request.good for request in self.during)
 
     @property
-    def slow(self) -> int:
-        return sum(request.good and request.latency > self.scenario.slow for request in self.during)
-
-    @property
     def share(self) -> float:
         """Of the bad ones."""
         return sum(self.reached[index] for index in self.scenario.bad) / max(1, self.reached.total())

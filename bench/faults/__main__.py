@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import datetime
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from bench.faults.scenarios import INSTANCES, SCENARIOS, Scenario
 from bench.faults.settings import PROXIES
 from bench.measure import answers
 from bench.peers.base import Peer, Places, Site, places
-from bench.process import ProcessError, allow_files, children, free_ports, listening, wait_until
+from bench.process import LOW_PORT, ProcessError, allow_files, children, free_ports, listening, wait_until
 from bench.run import find_peers
 
 SECONDS = 6
@@ -70,7 +71,9 @@ def run(peers: Mapping[str, Peer], where: Places, scenarios: Sequence[Scenario],
 
 def once(peer: Peer, binary: str, scenario: Scenario, seconds: int) -> Figures:
     """One proxy in one scenario; instances and proxy have processes of their own, which end with it."""
-    control, port, *instances = free_ports(INSTANCES + 2)
+    # Somewhere, not the lowest: a port that refuses looks free to whoever else looks for one meanwhile.
+    below = range(LOW_PORT, LOW_PORT + random.randrange(1000, 2000))
+    control, port, *instances = free_ports(INSTANCES + 2, below)
     cores = os.sched_getaffinity(0)
 
     async def prepare() -> None:

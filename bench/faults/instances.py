@@ -80,7 +80,7 @@ class Instance:
         self.hung.clear()
 
     def _bound(self) -> socket.socket:
-        """A socket that has the port and does not listen, so that connections are refused and nobody else takes it."""
+        """A socket that has the port and does not listen: connections are refused, and none is made from this port."""
         reserved = socket.socket()
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", self.port))

@@ -190,7 +190,7 @@ def envoy(site: Site) -> dict[str, object]:
             "thresholds": [
                 {
                     "max_connections": 1024,
-                    "max_pending_requests": 125,
+                    "max_pending_requests": 60,
                     "max_requests": INSTANCES * AT_ONCE,
                     "retry_budget": {"budget_percent": {"value": 50.0}, "min_retry_concurrency": 10},
                 }

@@ -9,10 +9,9 @@ from bench.faults.crowd import Crowd, Request
 from bench.faults.fleet import Fleet
 from bench.faults.scenarios import Scenario
 
-BEFORE = 5.0
-"""Seconds: longer than the slow start that Envoy gives to instances also when it starts itself."""
+BEFORE = 3.0
 AFTER = 6.0
-"""Seconds for which all are watched, to see when the bad one has its share again."""
+"""Seconds. Afterwards all are watched for that long, to see when the bad one has its share again."""
 
 
 @dataclass(frozen=True, slots=True)

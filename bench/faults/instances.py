@@ -20,6 +20,7 @@ import random
 import signal
 import socket
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -183,8 +184,11 @@ class Control:
         self.instances = instances
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            writer.write(await self.obey(line.decode(errors="replace")) + b"\n")
+        try:
+            while line := await reader.readline():
+                writer.write(await self.obey(line.decode(errors="replace")) + b"\n")
+        except ValueError:
+            writer.write(b"error: this line is too long\n")
         writer.close()
 
     async def obey(self, line: str) -> bytes:
@@ -228,9 +232,24 @@ async def serve(control: int, ports: Sequence[int]) -> None:
         instance.close()
 
 
-if __name__ == "__main__":
+def port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
+    return int(text)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults.instances", description="Fake instances.")
-    parser.add_argument("control", type=int, metavar="CONTROL_PORT")
-    parser.add_argument("ports", type=int, nargs="+", metavar="PORT")
+    parser.add_argument("control", type=port, metavar="CONTROL_PORT")
+    parser.add_argument("ports", type=port, nargs="+", metavar="PORT")
     chosen = parser.parse_args()
-    asyncio.run(serve(chosen.control, chosen.ports))
+    try:
+        asyncio.run(serve(chosen.control, chosen.ports))
+    except OSError as error:
+        print(f"cannot listen at {chosen.control} and {chosen.ports}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -33,7 +33,7 @@ class Criterion:
 
 
 CRITERIA = (
-    Criterion("failed", lambda figures: float(figures.failures), 3.0, 0.15),
+    Criterion("failed", lambda figures: float(figures.failures), 3.0, 0.1),
     Criterion("slow", lambda figures: float(figures.slow), 10.0, 0.25),
     Criterion("p99 ms", lambda figures: figures.p99, 15.0, 0.3),
     Criterion("back after s", lambda figures: AFTER if figures.back is None else figures.back, 1.5, 0.3),

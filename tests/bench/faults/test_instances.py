@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -13,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from bench.faults.behaviour import Behaviour
 from bench.faults.crowd import Crowd, Request
 from bench.faults.fleet import Fleet, FleetError
-from bench.faults.instances import BODY, Control, Instance
+from bench.faults.instances import BODY, Control, Instance, port
 
 QUICK = Behaviour(mean=0.001)
 
@@ -161,6 +162,13 @@ class Health(TestCase):
         asyncio.run(scene())
 
 
+class CommandLine(TestCase):
+    def test_ports(self) -> None:
+        self.assertEqual(port("65535"), 65535)
+        for text in ("0", "65536", "-1", "http", ""):
+            self.assertRaises(argparse.ArgumentTypeError, port, text)
+
+
 class ControlChannel(TestCase):
     def talk(self, scene: Callable[[Fleet, list[Instance]], Awaitable[None]]) -> None:
         async def whole() -> None:
@@ -204,6 +212,10 @@ class ControlChannel(TestCase):
             control = Control(instances)
             for line in ("", "help", "set", "set 0", "set x {}", "set 0 {", 'set 0 {"fault": "x"}'):
                 self.assertTrue((await control.obey(line)).startswith(b"error: "), line)
+            reader, writer = await asyncio.open_connection("127.0.0.1", fleet.control)
+            writer.write(b"x" * 200_000)
+            self.assertEqual(await reader.readline(), b"error: this line is too long\n")
+            writer.close()
             self.assertEqual(await control.obey(f"set 0 {json.dumps({'fault': 'hang'})}"), b"ok")
 
         self.talk(scene)

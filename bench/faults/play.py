@@ -9,7 +9,6 @@ from bench.faults.crowd import Crowd, Request
 from bench.faults.fleet import Fleet
 from bench.faults.scenarios import Scenario
 
-BEFORE = 3.0
 AFTER = 6.0
 """Seconds. Afterwards all are watched for that long, to see when the bad one has its share again."""
 
@@ -33,7 +32,7 @@ async def play(scenario: Scenario, port: int, fleet: Fleet, seconds: float) -> P
     crowd = Crowd(port, scenario.patience)
     await fleet.arrivals()
     before, during, after = scenario.rates
-    await crowd.ask(before, BEFORE)
+    await crowd.ask(before, scenario.settle)
     began = time.monotonic()
     await fleet.become(scenario.usual, scenario.during)
     await crowd.ask(during, seconds * scenario.stretch)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from bench.faults.figures import Figures
-from bench.faults.play import AFTER, BEFORE
+from bench.faults.play import AFTER
 from bench.faults.scenarios import INSTANCES, SCENARIOS
 from bench.faults.verdicts import compare
 from bench.goals import OURS
@@ -107,7 +107,7 @@ def page(results: Results) -> str:
     """The whole run as a Markdown page."""
     parts = [
         f"# Faults, {results.started}",
-        f"{INSTANCES} fake instances of which something happens to one (or all); {BEFORE:g} s of usual traffic, the"
+        f"{INSTANCES} fake instances of which something happens to one (or all): some seconds of usual traffic, the"
         f" fault for {results.seconds:g} s (flapping: twice that), {AFTER:g} s of usual traffic. An open loop of 200"
         " GETs a second where nothing else is said. See bench/README.rst.",
         results.settings,

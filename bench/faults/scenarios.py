@@ -23,9 +23,9 @@ RATE = 200.0
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`usual` is how all behave before and after the fault, but those in `before`; `during` who behaves differently in
-    it. `rates` are requests a second before, during and after. `bad` are the
-    instances whose share counts. An answer that took longer than `slow` seconds counts as slow; a client waits for
-    `patience` seconds. The fault lasts `stretch` times as long as most do.
+    it. `rates` are requests a second before, during and after. `bad` are the instances whose share counts. An answer
+    that took longer than `slow` seconds counts as slow; a client waits for `patience` seconds. There are `settle`
+    seconds of usual traffic before the fault, which lasts `stretch` times as long as most do.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Scenario:
     bad: tuple[int, ...] = (BAD,)
     slow: float = 0.1
     patience: float = 3.0
+    settle: float = 3.0
     stretch: float = 1.0
 
 
@@ -79,6 +80,8 @@ _ALL = (
         "One joins, and is 20 times slower at first, less and less for 4 s",
         one(cold=4.0),
         before=one(fault="refuse"),
+        # Or it would be no newcomer: proxies that have just started take all instances to be equally new.
+        settle=8.0,
     ),
     Scenario(
         "checks-fail",

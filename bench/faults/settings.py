@@ -7,9 +7,8 @@ where there are any; 500 ms to connect, 1 s to the first byte of an answer; GET 
 most 500 ms, where there is a line; the least loaded instance is chosen among all; an instance that joins or comes back
 gets its share over 4 s, where that can be had and does good.
 
-Envoy has a slow start and is not told to use it: once there was one (as there is when it starts itself), it chooses in
-another way until the next change of the fleet, and sends a slow or hanging instance three times as much; that costs its
-clients more in `slow` and `hang` than it saves them in `cold`.
+Envoy has a slow start and is not told to use it: with it, a slow or hanging instance got three times as many requests,
+which cost its clients more in `slow` and `hang` than it saved them in `cold`.
 """
 
 from __future__ import annotations

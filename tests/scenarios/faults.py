@@ -65,8 +65,11 @@ class Seen:
         return sum(self.reached[index] for index in self.scenario.bad) / max(1, self.reached.total())
 
 
-async def through(stage: Stage, scenario: Scenario, requests: int, settings: Mapping[str, str] | None = None) -> Seen:
-    """A gateway goes through it, with so many requests during the fault; answers when all is well again."""
+async def through(
+    stage: Stage, scenario: Scenario, requests: int, settings: Mapping[str, str] | None = None, before: int = WELL
+) -> Seen:
+    """A gateway goes through it, with so many requests (at least) before the fault and so many (exactly) during it;
+    answers when all is well again."""
     control = free_port()
     ports = [free_port() for _ in range(INSTANCES)]
     how = launch(control, ports)
@@ -81,7 +84,7 @@ async def through(stage: Stage, scenario: Scenario, requests: int, settings: Map
     await deferToThread(asyncio.run, _prepare(scenario, control))
     mesh = static([f"127.0.0.1:{port}" for port in ports], changes={"service:x": {**SETTINGS, **(settings or {})}})
     await stage.gateway(mesh.text)
-    return await deferToThread(asyncio.run, _course(scenario, mesh.port, control, requests))
+    return await deferToThread(asyncio.run, _course(scenario, mesh.port, control, before, requests))
 
 
 async def _prepare(scenario: Scenario, control: int) -> None:
@@ -89,13 +92,13 @@ async def _prepare(scenario: Scenario, control: int) -> None:
         await fleet.become(scenario.usual, scenario.before)
 
 
-async def _course(scenario: Scenario, port: int, control: int, requests: int) -> Seen:
+async def _course(scenario: Scenario, port: int, control: int, least: int, requests: int) -> Seen:
     before, during, after = scenario.rates
     crowd = Crowd(port, scenario.patience)
     async with Fleet(control, INSTANCES) as fleet:
         everybody = {index for index in range(INSTANCES) if not _refuses(scenario, index)}
         async with _asking(crowd, before):
-            await _well("all serve", crowd, fleet, everybody, 0.0)
+            await _well("all serve", crowd, fleet, everybody, 0.0, least)
         await crowd.finish()
         await fleet.arrivals()
         began = time.monotonic()
@@ -123,15 +126,15 @@ async def _asking(crowd: Crowd, rate: float) -> AsyncIterator[None]:
         asking.cancel()
 
 
-async def _well(what: str, crowd: Crowd, fleet: Fleet, members: set[int], since: float) -> None:
-    """Wait until the latest requests sent after `since` all went well, and all of these members had their part."""
+async def _well(what: str, crowd: Crowd, fleet: Fleet, members: set[int], since: float, least: int = WELL) -> None:
+    """Wait until `least` requests came after `since`, the latest went well, and all of these members had their part."""
     arrivals: list[int] = []
     last = time.monotonic() + PATIENCE
     while True:
         arrivals += [index for when, index in await fleet.arrivals() if when >= since]
         shares = Counter(arrivals[-WELL:])
         answers = [request for request in crowd.requests if request.due >= since][-WELL:]
-        fair = len(arrivals) >= WELL and min(shares[index] for index in members) >= FAIR * WELL / INSTANCES
+        fair = len(arrivals) >= least and min(shares[index] for index in members) >= FAIR * WELL / INSTANCES
         if fair and len(answers) >= WELL and all(request.good for request in answers):
             return
         if time.monotonic() > last:

@@ -99,8 +99,10 @@ async def test_flapping(stage: Stage) -> None:
 @needs("slow start")
 @pytest_twisted.ensureDeferred
 async def test_cold_start(stage: Stage) -> None:
-    """An instance that joins is not given its whole share at once; in turns, for nothing else would hold back."""
-    seen = await through(stage, SCENARIOS["cold"], REQUESTS // 2, {"load_balancing_strategy": "round_robin"})
+    """An instance that joins is not given its whole share at once; in turns, for nothing else would hold back. It
+    joins late enough to be newer than the others."""
+    settings = {"load_balancing_strategy": "weighted_round_robin"}
+    seen = await through(stage, SCENARIOS["cold"], REQUESTS // 2, settings, before=4 * REQUESTS)
     assert not seen.failed
     assert 0 < seen.share < LITTLE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from unittest.mock import patch
 
 from twisted.trial.unittest import TestCase
@@ -36,12 +37,12 @@ class Order(TestCase):
                 each.close()
             return played
 
-        with patch("bench.faults.play.BEFORE", 0.1), patch("bench.faults.play.AFTER", 0.1):
+        with patch("bench.faults.play.AFTER", 0.1):
             return asyncio.run(whole())
 
     def test_before_during_after(self) -> None:
-        rates = (RATE, 2 * RATE, RATE)
-        played = self.play(Scenario("x", "", {BAD: Behaviour(fault="error")}, usual=QUICK, rates=rates, stretch=2.0))
+        scenario = Scenario("x", "", {BAD: Behaviour(fault="error")}, usual=QUICK, settle=0.1, stretch=2.0)
+        played = self.play(replace(scenario, rates=(RATE, 2 * RATE, RATE)))
         parts = (
             [each for each in played.requests if each.due < played.began],
             [each for each in played.requests if played.began <= each.due < played.ended],

@@ -62,7 +62,7 @@ def result_files(directory: Path, day: str) -> tuple[Path, Path]:
     return directory / f"{stem}.md", directory / f"{stem}.json"
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def end(number: int, frame: FrameType | None) -> None:
     """Once; whoever is impatient must not interrupt the ending of the children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -71,8 +71,8 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     chosen = options().parse_args()
-    signal.signal(signal.SIGINT, _end)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
     try:
         wrk_version()
         results = run(

@@ -95,7 +95,7 @@ class Counted:
 async def measure(reactor: Any, chosen: argparse.Namespace, port: int) -> str:
     check = CheckSpec(path="/health" if chosen.kind == "http" else "", interval=chosen.interval)
     spec = ServiceSpec("fleet", check=check)
-    directory = Directory([spec], lambda spec: RoundRobin(Random(1)), time.monotonic)
+    directory = Directory([spec], lambda spec: RoundRobin(spec, Random(1)), time.monotonic)
     counted = Counted(probes(reactor)(spec))
     prober = Prober(directory, reactor, Random(1), lambda spec: counted, chosen.batch)
     records = [InstanceRecord("fleet", f"i{n}", address(n, port), origin="static") for n in range(chosen.instances)]

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import until
 from wmesh import gateway as module
@@ -420,25 +420,6 @@ class NewsTests(GatewayCase):
             gateway.directory.apply(InstanceRemoved("shop", name, reason))
         await gateway.stopService()
         self.assertEqual(self.said("warn"), "shop: one is gone: lease expired")
-
-
-class NameTests(SynchronousTestCase):
-    def test_ids_among_gateways(self) -> None:
-        """Where several gateways see one registry, what each launches has a name of its own, the same at each start."""
-
-        def tail(url: str, folder: str = "/srv/a") -> str:
-            text = f"[mesh]\nstate_dir = {folder}\n[registry]\nurl = {url}\n[service:a]\nport = 1\ncommand = x\n"
-            return module._tail(parse(text, "mesh.ini", {}).config)
-
-        self.assertEqual((tail("memory:"), tail("embedded:")), ("", ""))
-        self.assertRegex(tail("redis://h"), "^-[0-9a-f]{8}$")
-        self.assertEqual(tail("redis://h"), tail("redis://other"))
-        self.assertNotEqual(tail("redis://h"), tail("redis://h", "/srv/b"))
-
-    def test_ports_that_are_taken(self) -> None:
-        """Those of listeners on TCP, with TLS or without; others have none."""
-        listeners = ("tcp:8000", "ssl:8443:privateKey=/k", "unix:/run/x", "")
-        self.assertEqual(module._ports_of(listeners), [8000, 8443])
 
 
 class _Failing:

@@ -61,6 +61,14 @@ class BadConfigurationTests(SynchronousTestCase):
         self.assertTrue(any("is not a port" in line for line in lines), lines)
         self.assertTrue(any("load_balancing_strategy" in line for line in lines), lines)
 
+    def test_a_secret_that_cannot_be_kept(self) -> None:
+        """Sticky sessions need a file of their own: where it cannot be written that is said, without a traceback."""
+        text = "[mesh]\nstate_dir = /proc/nowhere\n[registry]\nurl = memory:\n[service:x]\ninstances = h:80\n"
+        code, lines = self.complaints(f"{text}sticky_sessions = yes\n")
+        self.assertEqual((code, len(lines)), (1, 1), lines)
+        self.assertIn("/proc/nowhere/sticky.key", lines[0])
+        self.assertIn("give [gateway] sticky_secret", lines[0])
+
     def test_a_missing_file(self) -> None:
         """A file that is not there is named."""
         options = Options()

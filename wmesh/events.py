@@ -1,8 +1,9 @@
 """What can happen to the set of instances: the vocabulary between control plane and Directory.
 
 Two directions share it. Registry, static configuration and launcher tell the Directory InstancesReset, InstanceAdded,
-InstanceUpdated, InstanceRemoved, SuspicionChanged, AdminStateChanged and LoadReported. The Directory tells its sinks
-the same, as far as something really changed, and HealthChanged besides. Events are past-tense facts, never requests.
+InstanceUpdated, InstanceRemoved, SuspicionChanged and LoadReported, the operator AdminStateChanged and WeightChanged.
+The Directory tells its sinks the same, as far as something really changed, and HealthChanged, BreakerChanged and
+EjectionChanged besides. Events are past-tense facts, never requests.
 """
 
 from __future__ import annotations
@@ -52,9 +53,21 @@ class SuspicionChanged:
 
 @dataclass(frozen=True, slots=True)
 class AdminStateChanged:
+    """`lasting`: it is meant for whoever bears this id, later lives as well; else for the present one only."""
+
     service: str
     id: str
     state: AdminState
+    lasting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WeightChanged:
+    """The operator gives an instance another weight; None: what it registered with."""
+
+    service: str
+    id: str
+    weight: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,27 @@ class HealthChanged:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A circuit breaker moved from `old` to `new` ("closed", "open", "half_open"). No `id`: it is the service's own."""
+
+    service: str
+    id: str
+    old: str
+    new: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EjectionChanged:
+    """Live traffic took an instance out for `seconds` (`reason` says why); or, with no seconds, it is back."""
+
+    service: str
+    id: str
+    seconds: float
+    reason: str
+
+
 Event = (
     InstancesReset
     | InstanceAdded
@@ -82,6 +116,9 @@ Event = (
     | InstanceRemoved
     | SuspicionChanged
     | AdminStateChanged
+    | WeightChanged
     | LoadReported
     | HealthChanged
+    | BreakerChanged
+    | EjectionChanged
 )

@@ -17,22 +17,21 @@ order, and the registry goes last. `stopService` returns the Deferred of the who
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
-from zlib import crc32
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from wmesh.admin.site import make_site
-from wmesh.balance import STRATEGIES
+from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.departures import Departures
@@ -41,28 +40,34 @@ from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
 from wmesh.control.lock import Lock
+from wmesh.control.news import log_evidence
 from wmesh.control.prober import Prober
 from wmesh.control.probes import probes
 from wmesh.control.registry import registry_for
 from wmesh.control.registry.memory_file import MemoryFile
 from wmesh.control.registry.preserver import Preserver
+from wmesh.control.secret import sticky_secret
 from wmesh.control.slot import follow
 from wmesh.control.sources import Declared
 from wmesh.control.sources.lookup import Resolver
 from wmesh.control.sources.question import Questions
 from wmesh.errors import LaunchError, MeshError
-from wmesh.events import Event, HealthChanged, InstanceAdded
+from wmesh.events import InstanceAdded
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import Address, CheckSpec, Health, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
+from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.whys import Whys
+from wmesh.whereabouts import cannot_listen, ports_of, reachable, registry_line, tail, urls_of
 from wmesh.wire.forwarded import Peers
 
 ADMIN = "wmesh-admin"
 FIRST_ANSWERS = 3.0
 """Seconds that listeners wait for the first answers of the DNS."""
+REVIEW_PERIOD = 0.5
+"""Seconds between looks at what time alone changes: breakers to be tried again, slow starts, who waits too long."""
 FIRST_ROUND = 3.0
 """Seconds that listeners wait for the first check of instances known at the start."""
 
@@ -81,14 +86,17 @@ class Gateway(Service):
         *,
         clock: Callable[[], float] = time.monotonic,
         random: Random | None = None,
+        strategies: Mapping[str, MakeStrategy] = STRATEGIES,
         failed: Callable[[], None] | None = None,
     ) -> None:
-        """`failed` is called when the start does not succeed; everything begun is undone by then."""
+        """`strategies` are all that services name. `failed` is called when the start does not succeed; everything
+        begun is undone by then."""
         self.config = config
         self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
         self._failed = failed
         self._random = random or Random()
+        self._strategies = strategies
         self._ports: list[Any] = []
         self._admin_port: Any = None
         self._starting: Deferred[None] | None = None
@@ -102,12 +110,17 @@ class Gateway(Service):
             strip_prefix=False,
         )
         served = (*config.services, admin)
-        self.directory = Directory(served, self._strategy, clock)
+        self.directory = Directory(
+            served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone
+        )
         self.traffic = {spec.name: Traffic() for spec in served}
-        router = compile_routes(served, self.directory.clusters, self.traffic)
+        secret = sticky_secret(config)
+        router = compile_routes(served, self.directory.clusters, self.traffic, secret)
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
-        self.directory.subscribe(_log_health)
+        self.directory.subscribe(log_evidence)
+        self._reviewing = LoopingCall(self._review)
+        self._reviewing.clock = reactor
         self._departures = Departures(self.directory, reactor)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
@@ -150,8 +163,8 @@ class Gateway(Service):
             self._random,
             self._announce,
             self._warn,
-            reserved=_ports_of((*config.gateway.listen, config.gateway.admin_listen)),
-            tail=_tail(config),
+            reserved=ports_of((*config.gateway.listen, config.gateway.admin_listen)),
+            tail=tail(config),
         )
         self.heartbeat = Heartbeat(self.registry, config.registry.heartbeat, reactor, self._random, self._loads)
         self.guests = Guests(
@@ -173,10 +186,11 @@ class Gateway(Service):
             clock(),
             self.preserver.describe,
             self.declared.describe,
+            Whys(self.plane, self.directory),
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:
-        return STRATEGIES[spec.strategy](self._random)
+        return self._strategies[spec.strategy](spec, self._random)
 
     async def _register(self, record: InstanceRecord) -> None:
         self._launched.add((record.service, record.id))
@@ -189,6 +203,12 @@ class Gateway(Service):
 
     def _loads(self) -> Mapping[tuple[str, str], LoadSample]:
         return {**self.guests.loads(), **self.deployment.loads()}
+
+    def _review(self) -> None:
+        try:
+            self.directory.review()
+        except Exception:  # noqa: BLE001 - a LoopingCall stops for good at the first error
+            log.failure("The instances could not be reviewed")
 
     def _announce(self, text: str) -> None:
         log.info("{text}", text=text)
@@ -217,24 +237,26 @@ class Gateway(Service):
         await self._open_admin()
         self.preserver.start()
         await self.registry.start(self.preserver.take)
-        self._announce(f"registry: {_registry_line(self.registry.status())}")
+        self._announce(f"registry: {registry_line(self.registry.status())}")
         await self.declared.start(FIRST_ANSWERS)
         if self._stopping is not None:
             return
         self.plane.start()
+        self._reviewing.start(REVIEW_PERIOD, now=False)
         self.prober.start()
         self.heartbeat.start()
         await self.prober.first_round(FIRST_ROUND)
         for port in self._ports:
             port.startReading()
-        self._announce(f"listening: {', '.join(self._urls()) or 'nowhere'}")
+        urls = urls_of(config.gateway.listen, self._ports)
+        self._announce(f"listening: {', '.join(urls) or 'nowhere'}")
         if config.services:
             deployed = await self.deployment.deploy_all()
             self._announce(str(deployed))
         if self._stopping is not None:
             return
         self.controls.phase = Phase.RUNNING
-        self._announce(f"{config.mesh.name} is ready: {(self._urls() or ['no listener'])[0]}")
+        self._announce(f"{config.mesh.name} is ready: {(urls or ['no listener'])[0]}")
         self.ready.callback(None)
 
     async def _bind(self) -> None:
@@ -260,26 +282,14 @@ class Gateway(Service):
         if not hasattr(host, "port"):
             log.info("the admin side listens at {where}; only TCP can be reached on the public port", where=description)
             return
-        address = Address(_reachable(host.host), host.port)
+        address = Address(reachable(host.host), host.port)
         self.directory.apply(InstanceAdded(InstanceRecord(ADMIN, "self", address, origin="builtin")))
-
-    def _urls(self) -> list[str]:
-        urls = []
-        for description, port in zip(self.config.gateway.listen, self._ports, strict=False):
-            host = port.getHost()
-            if hasattr(host, "port"):
-                name = "localhost" if host.host in ("0.0.0.0", "::", "127.0.0.1") else host.host
-                scheme = "https" if is_secure(description) else "http"
-                urls.append(f"{scheme}://{f'[{name}]' if ':' in name else name}:{host.port}/")
-            else:
-                urls.append(description)
-        return urls
 
     def _start_failed(self, failure: Any) -> Deferred[None] | None:
         if self._stopping is not None:
             return None  # what was waited for was taken away by the stop itself
         if failure.check(CannotListenError):
-            log.critical("cannot start: {problem}", problem=_cannot_listen(failure.value))
+            log.critical("cannot start: {problem}", problem=cannot_listen(failure.value))
         elif failure.check(MeshError, ValueError, OSError):
             log.critical("cannot start: {problem}", problem=failure.getErrorMessage())
         else:
@@ -339,6 +349,8 @@ class Gateway(Service):
         self.plane.stop()
 
     async def _stop_control(self) -> None:
+        if self._reviewing.running:
+            self._reviewing.stop()
         self.declared.stop()
         self.prober.stop()
         await self.deployment.stop_all()
@@ -356,45 +368,5 @@ class Gateway(Service):
         await self.registry.stop()
 
 
-def _log_health(event: Event) -> None:
-    """An instance was taken out by its checks, or came back. That a new one is healthy is the deployment's news."""
-    if isinstance(event, HealthChanged):
-        if event.new is Health.UNHEALTHY:
-            log.warn("{service}: {id} is taken out: {reason}", service=event.service, id=event.id, reason=event.reason)
-        elif event.old is Health.UNHEALTHY:
-            log.info("{service}: {id} is healthy again", service=event.service, id=event.id)
-
-
 def _stop_listening(port: Any) -> Deferred[Any]:
     return port.stopListening() or succeed(None)
-
-
-def _reachable(host: str) -> str:
-    """The address at which this process reaches what listens at `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-def _ports_of(descriptions: tuple[str, ...]) -> list[int]:
-    """The TCP ports that listeners take, which launched instances must not."""
-    numbers = (description.split(":")[1] for description in descriptions if description.startswith(("tcp:", "ssl:")))
-    return [int(number) for number in numbers if number.isdigit()]
-
-
-def _tail(config: MeshConfig) -> str:
-    """Ends the ids of what this gateway launches, where other gateways may see them: this machine and state_dir."""
-    if config.registry.url.startswith(("memory:", "embedded:")):
-        return ""
-    place = f"{socket.gethostname()}:{os.path.abspath(config.mesh.state_dir)}"
-    return f"-{crc32(place.encode()):08x}"
-
-
-def _registry_line(status: Any) -> str:
-    where = f" at {status['url']}" if status.get("url") and status["url"] != f"{status['kind']}:" else ""
-    state = "" if status.get("connected") else ", not reached yet"
-    return f"{status['kind']}{where}, {status.get('instances', 0)} instances known{state}"
-
-
-def _cannot_listen(problem: CannotListenError) -> str:
-    where = f"{problem.interface or '*'}:{problem.port}"
-    reason = getattr(problem.socketError, "strerror", None) or problem.socketError
-    return f"cannot listen at {where}: {reason}; is another gateway running?"

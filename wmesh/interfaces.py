@@ -6,6 +6,7 @@ may name these types.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,14 @@ from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, LoadSam
 
 if TYPE_CHECKING:
     from wmesh.cluster.member import Member
+
+class Unset(enum.Enum):
+    """Nothing was said; None would say something."""
+
+    UNSET = 0
+
+
+UNSET = Unset.UNSET
 
 EventSink = Callable[[Event], None]
 """Takes one event, at once, and never raises."""
@@ -30,6 +39,13 @@ class Strategy(Protocol):
 
         `key` is what hashing strategies hash (the client's address, a header); others ignore it. `now` is monotonic
         seconds, for strategies whose measurements fade with time.
+        """
+
+    def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
+        """Every member last given to `rebuild`, with its score for such a request at `now` and what that is made of.
+
+        For people who ask why: cold, and without an effect on later picks. The class says which scores win; the words
+        are short ("3 in flight / share 2").
         """
 
 
@@ -121,8 +137,8 @@ class Registrations(Protocol):
 class Controls(Protocol):
     """What the admin side may ask: all that it shows, as plain JSON values, and the few things that it may do.
 
-    `service`, `service_health` and `scale` fail with `ControlError` where the request makes no sense (404: no such
-    service); its text is for people. Nothing else here fails, and nothing here ever answers a password.
+    Those that name a service, an instance or a request fail with `ControlError` where what is asked makes no sense
+    (404: no such service); its text is for people. Nothing else here fails, and nothing here ever answers a password.
     """
 
     def health(self) -> Mapping[str, Any]:
@@ -145,3 +161,20 @@ class Controls(Protocol):
 
     def scale(self, service: str, instances: int) -> Awaitable[Mapping[str, Any]]:
         """Run this many instances of a service; answers `service`, `before` and `target` as soon as it is begun."""
+
+    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> Mapping[str, Any]:
+        """The operator's will for one instance: its admin state, its weight (None: what it registered with), or both.
+
+        Answers the report of the instance as it is then.
+        """
+
+    def explain(
+        self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]
+    ) -> Mapping[str, Any]:
+        """What would be picked now, and why: for a service, or, if that is empty, for a request."""
+
+    def decision(self, request_id: str) -> Mapping[str, Any]:
+        """What became of a request, and why."""
+
+    def decisions(self, count: int) -> Sequence[Mapping[str, Any]]:
+        """The last requests, the newest first."""

@@ -2,7 +2,7 @@
 
 Everything here is a frozen, slotted record or an enumeration: safe to share, to compare and to put into sets. Live
 state (counters, connections, breakers) does not belong here; it lives in `wmesh.cluster`. Units: durations are seconds
-(float), sizes are bytes (int), unless a name says otherwise.
+(float), sizes are bytes (int), unless a name says otherwise. Longer than most files, because all nouns are here.
 """
 
 from __future__ import annotations
@@ -141,6 +141,87 @@ class CheckSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerSpec:
+    """When a circuit breaker opens, and how it closes again (options `circuit_breaker_*`). Durations are seconds.
+
+    It trips when within `window` at least `min_calls` calls ended, of which at least `failures` and `failure_rate`
+    percent failed; or `slow_rate` percent took `slow_call` or longer (0: slowness is no fault). It stays open for
+    `reset_timeout`, twice as long each time up to `max_reset_timeout`; then `trials` calls, which have to come back
+    within `trial_timeout`, decide. After closing, traffic grows back over `ramp`. `outcomes` are the names of the
+    outcomes that count as failures. `scope` is "instance", "service" or "both".
+    """
+
+    enabled: bool = True
+    scope: str = "instance"
+    window: float = 10.0
+    min_calls: int = 20
+    failures: int = 5
+    failure_rate: float = 50.0
+    slow_call: float = 0.0
+    slow_rate: float = 50.0
+    reset_timeout: float = 5.0
+    max_reset_timeout: float = 60.0
+    trials: int = 3
+    trial_timeout: float = 15.0
+    ramp: float = 10.0
+    outcomes: tuple[str, ...] = ("connect_failed", "reset", "timeout", "invalid", "server_error")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierSpec:
+    """When live traffic alone takes an instance out (options `outlier_*`). Durations are seconds.
+
+    `consecutive` failures in a row eject at once. Twice a second, an instance with `min_calls` calls in the window of
+    its breaker is ejected whose error rate is `error_rate` percentage points above that of its peers (or, alone, its
+    own past), or whose average answer takes `latency_factor` times that of its peers (0: latency ejects nobody). It
+    stays out for `ejection_time`, longer each time up to `max_ejection_time`. Never are more than `max_ejected` percent
+    out.
+    """
+
+    enabled: bool = True
+    consecutive: int = 5
+    min_calls: int = 10
+    error_rate: float = 30.0
+    latency_factor: int = 10
+    ejection_time: float = 10.0
+    max_ejection_time: float = 300.0
+    max_ejected: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """Where requests wait that no instance can take now: at most `length` of them, each at most `timeout` seconds."""
+
+    length: int = 100
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StickySpec:
+    """The cookie that keeps a client with its instance (options `sticky_*`).
+
+    `lifetime` is seconds; 0 lasts as long as the browser is open. `secure` is "auto" (over TLS only), "yes" or "no",
+    `same_site` "lax", "strict" or "none".
+    """
+
+    enabled: bool = False
+    cookie: str = "wmesh"
+    lifetime: float = 0.0
+    secure: str = "auto"
+    http_only: bool = True
+    same_site: str = "lax"
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveSpec:
+    """A limit of requests in flight to a service that finds itself by latency (options `adaptive_*`), within bounds."""
+
+    enabled: bool = False
+    least: int = 10
+    most: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ScalingSpec:
     """How many instances the mesh runs itself. Thresholds are percent (of one core, of the memory limit)."""
 
@@ -152,17 +233,37 @@ class ScalingSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Subset:
+    """Those instances of a service that have this version (empty: any) and all of these tags. False: all of them."""
+
+    version: str = ""
+    tags: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.version or self.tags)
+
+    def __str__(self) -> str:
+        version = f" version={self.version}" if self.version else ""
+        return version + "".join(f" tag={tag}" for tag in self.tags)
+
+    def holds(self, record: InstanceRecord) -> bool:
+        return (not self.version or record.version == self.version) and all(tag in record.tags for tag in self.tags)
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """Requests whose Host is `host` (lower case, no port; empty: any) and whose path starts with `prefix`.
 
-    A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop").
+    A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop"). Requests go to
+    instances of `subset` only.
     """
 
     host: str
     prefix: str
+    subset: Subset = Subset()
 
     def __str__(self) -> str:
-        return f"{self.host}{self.prefix}"
+        return f"{self.host}{self.prefix}{self.subset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +298,8 @@ class ServiceSpec:
     """One declared service: `[service:NAME]`. Field names follow the options; see docs/configuration.rst for each.
 
     `command` is empty where the mesh launches nothing. `max_connections` bounds the requests in flight to all instances
-    together, `instance_max_connections` to one instance; 0 means no bound.
+    together, `instance_max_connections` to one instance; 0 means no bound. `hash_balance_factor` is percent; 0 here too
+    means no bound. `retry_statuses` holds inclusive (low, high) pairs.
     """
 
     name: str
@@ -210,8 +312,17 @@ class ServiceSpec:
     weight: int = 1
     tags: tuple[str, ...] = ()
     strategy: str = "round_robin"
-    sticky_sessions: bool = False
-    circuit_breaker_enabled: bool = True
+    sticky: StickySpec = field(default_factory=StickySpec)
+    hash_on: str = "client"
+    hash_balance_factor: int = 150
+    breaker: BreakerSpec = field(default_factory=BreakerSpec)
+    outlier: OutlierSpec = field(default_factory=OutlierSpec)
+    slow_start: float = 30.0
+    panic_threshold: int = 0
+    panic: str = "any"
+    zone_preference: bool = False
+    queue: QueueSpec = field(default_factory=QueueSpec)
+    adaptive: AdaptiveSpec = field(default_factory=AdaptiveSpec)
     proxy_enabled: bool = True
     proxy_caching_enabled: bool = False
     proxy_cache_ttl: float = 300.0
@@ -226,6 +337,7 @@ class ServiceSpec:
     instance_max_connections: int = 0
     keepalive_connections: int = 128
     keepalive_timeout: float = 50.0
+    retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0
     timeout_idle: float = 60.0
@@ -237,6 +349,8 @@ class ServiceSpec:
 class MeshSpec:
     """`[mesh]`: what holds for the process as a whole. `state_dir` keeps sockets and notes about launched children.
 
+    `zone` is where it runs.
+
     `health_check_batch` bounds the checks that run at once, of all services together. `dns_servers` are IP addresses;
     none: those of the machine. `dns_hold` is for how long (seconds) instances are kept that the DNS denies.
     """
@@ -244,6 +358,7 @@ class MeshSpec:
     name: str = "wmesh"
     log_level: str = "info"
     state_dir: str = "var/wmesh"
+    zone: str = ""
     health_check_batch: int = 256
     dns_servers: tuple[Address, ...] = ()
     dns_hold: float = 300.0
@@ -273,6 +388,8 @@ class GatewaySpec:
     drain_timeout: float = 10.0
     trusted_proxies: tuple[Network, ...] = ()
     forwarded_header: bool = False
+    decisions: int = 1000
+    sticky_secret: str = field(default="", repr=False)
     operate_from: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
     header_timeout: float = 10.0
     body_timeout: float = 60.0

@@ -11,14 +11,16 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorCore
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
-from wmesh.config import load
 from wmesh.console import console_observer
 from wmesh.errors import ConfigError
 from wmesh.gateway import Gateway
+from wmesh.plugins import configure, watched
+
+log = Logger()
 
 
 class Options(usage.Options):
@@ -45,12 +47,6 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
     """Build the gateway. A bad configuration prints all that is wrong with it and ends the process."""
     if reactor is None:
         from twisted.internet import reactor
-    try:
-        config = load(options["config"], os.environ).config
-    except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        raise SystemExit(1) from None
 
     def failed() -> None:
         exit_after_failure()
@@ -58,13 +54,25 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
         # twistd starts services before the reactor, and what fails at once fails before there is anything to stop.
         core.callWhenRunning(core.stop)
 
-    gateway = ConsoleGateway(config, reactor, failed=failed)
+    try:
+        loaded, strategies = configure(options["config"], os.environ)
+        config = loaded.config
+        gateway = ConsoleGateway(config, reactor, strategies=watched(strategies, complain), failed=failed)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(1) from None
     reactor.callWhenRunning(take_signals, reactor, gateway)
     gateway.ready.addCallback(spare_what_stays)
     parent = getattr(options, "parent", None) or {}
     if parent.get("nodaemon") and not (parent.get("logfile") or parent.get("syslog") or parent.get("logger")):
         gateway.observer = console_observer(sys.stdout, config.mesh.log_level)
     return gateway
+
+
+def complain(what: str) -> None:
+    """What a strategy of another package did wrong."""
+    log.error("{what}", what=what)
 
 
 def take_signals(reactor: Any, gateway: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""Clusters of any size to time things on: healthy members with weights, some requests in flight, some latencies."""
+"""Clusters of any size to time things on: healthy members with weights, requests in flight, latencies, reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wmesh.balance import STRATEGIES
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.events import InstancesReset
-from wmesh.model import Address, CheckSpec, InstanceRecord, ServiceSpec
+from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
 
 SIZES = (3, 10, 1000, 10000)
 
@@ -29,7 +29,7 @@ def directory(size: int, strategy: str) -> Directory:
     """A Directory of one service, `shop`, whose instances are not checked and so may take requests at once."""
     spec = ServiceSpec(name="shop", check=CheckSpec(enabled=False), strategy=strategy)
     random = Random(1)
-    found = Directory([spec], lambda spec: STRATEGIES[spec.strategy](random), lambda: 0.0)
+    found = Directory([spec], lambda spec: STRATEGIES[spec.strategy](spec, random), lambda: 0.0)
     found.apply(InstancesReset("registry", records(size)))
     return found
 
@@ -41,6 +41,8 @@ def cluster(size: int, strategy: str) -> Cluster:
     for member in found.members.values():
         member.in_flight = random.randrange(4)
         member.latency.observe(random.uniform(0.001, 0.2), 0.0)
+        member.since = -60.0
+        member.load = LoadSample(random.uniform(5.0, 90.0), random.randrange(50, 100) << 20)
     # As the first request would do it; strategies are timed without one.
-    found.refresh()
+    found.refresh(0.0)
     return found

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.__main__ import RESULTS, _end, result_files, whole, words
+from bench.__main__ import RESULTS, end, result_files, whole, words
 from bench.process import ProcessError, allow_files
 from bench.registry.cases import CASES, TITLES, Bench
 from bench.registry.records import Machine, Results, page
@@ -53,8 +53,8 @@ def describe_machine() -> Machine:
 
 def main() -> int:
     chosen = options().parse_args()
-    signal.signal(signal.SIGINT, _end)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
     wanted = {name: getattr(chosen, name) for name in ("fleet", "changes", "registrations", "crashes", "duration")}
     try:
         results = Results(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), describe_machine(), wanted)

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from wmesh.admin.operate import LOOPBACK
 from wmesh.admin.site import make_site
 from wmesh.errors import ControlError
+from wmesh.interfaces import Unset
 from wmesh.model import Network
 
 LOCAL = IPv4Address("TCP", "127.0.0.1", 50000)
@@ -32,6 +33,8 @@ class KnownControls:
         self.broken: Exception | None = None
         self.scaled: list[tuple[str, int]] = []
         self.answer: Deferred[Mapping[str, Any]] = succeed({"service": "pricing", "before": 1, "target": 2})
+        self.directed: list[tuple[str, str, str | None, object]] = []
+        self.asked: list[tuple[Any, ...]] = []
 
     def health(self) -> Mapping[str, Any]:
         status = "degraded" if self.serving else "draining"
@@ -55,6 +58,25 @@ class KnownControls:
 
     def service_health(self, name: str) -> Mapping[str, Any]:
         return {"name": self.service(name)["name"], "status": "unhealthy"}
+
+    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> Mapping[str, Any]:
+        self.service(service)
+        self.directed.append((service, id, state, weight))
+        return {"id": id, "admin": state}
+
+    def explain(
+        self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]
+    ) -> Mapping[str, Any]:
+        self.asked.append((service, method, path, host, client, list(fields)))
+        return {"pick": "a"}
+
+    def decision(self, request_id: str) -> Mapping[str, Any]:
+        if request_id != "r1":
+            raise ControlError("nothing is remembered", 404)
+        return {"request_id": request_id}
+
+    def decisions(self, count: int) -> Sequence[Mapping[str, Any]]:
+        return [{"request_id": f"r{number}"} for number in range(min(count, 3))]
 
     def scale(self, service: str, instances: int) -> Awaitable[Mapping[str, Any]]:
         self.service(service)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import fail
@@ -12,6 +13,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from tests.admin.asking import LOCAL, REMOTE, AdminTestCase, Answer
 from wmesh.errors import ControlError
+from wmesh.interfaces import UNSET
 
 PATH = "/services/pricing/scale"
 
@@ -85,6 +87,67 @@ class ScaleTests(OperateTestCase):
             self.assertEqual(answer.document["reason"], "because")
         unknown = self.ask("POST", "/services/x/scale", {"Content-Type": "application/json"}, b'{"instances": 1}')
         self.assertEqual(unknown.status, 404)
+
+
+class DirectTests(OperateTestCase):
+    def direct(self, body: object, path: str = "/services/pricing/instances/p-1/state", **ways: Any) -> Answer:
+        text = body if isinstance(body, str) else json.dumps(body)
+        return self.ask("POST", path, {"Content-Type": "application/json"}, text.encode(), **ways)
+
+    def test_state_and_weight(self) -> None:
+        """Either, or both; null takes the operator's weight back, and leaving it out leaves it alone."""
+        for body, state, weight in (
+            ({"state": "drain"}, "drain", UNSET),
+            ({"weight": 5}, None, 5),
+            ({"weight": None}, None, None),
+            ({"state": "ready", "weight": 1}, "ready", 1),
+        ):
+            self.assertEqual(self.direct(body).status, 200, body)
+            self.assertEqual(self.controls.directed.pop(), ("pricing", "p-1", state, weight))
+
+    def test_any_id(self) -> None:
+        """Addresses are ids, too, and so is what has to be quoted."""
+        for segment, meant in (("127.0.0.1:3000", "127.0.0.1:3000"), ("%5B::1%5D:80", "[::1]:80"), ("a%2Fb", "a/b")):
+            self.assertEqual(self.direct({"weight": 1}, f"/services/pricing/instances/{segment}/state").status, 200)
+            self.assertEqual(self.controls.directed.pop()[1], meant)
+
+    def test_a_wrong_body_is_told_what_is_right(self) -> None:
+        """Nothing is done, and the answer names the field and a good value."""
+        for body, words in (
+            ({}, "nothing is asked for"),
+            ({"status": "drain"}, "unknown field 'status'"),
+            ({"state": None}, '"state" must be "ready", "drain" or "maint"'),
+            ({"state": ["drain"]}, '"state" must be'),
+            ({"weight": "5"}, '"weight" must be a whole number'),
+            ({"weight": True}, '"weight" must be a whole number'),
+            ({"weight": 1.5}, '"weight" must be a whole number'),
+            ({"state": "drain", "weight": []}, '"weight" must be a whole number'),
+            ("drain", "not JSON"),
+        ):
+            answer = self.direct(body)
+            self.assertEqual((answer.status, words in answer.document["reason"]), (400, True), (body, answer))
+        self.assertEqual(self.controls.directed, [])
+
+    def test_only_operators(self) -> None:
+        """As every change."""
+        self.assertEqual(self.direct({"state": "drain"}, peer=REMOTE).status, 403)
+        self.assertEqual(self.ask("POST", "/services/pricing/instances/p-1/state", {}, b"{}").status, 415)
+        self.assertEqual(self.direct({"state": "drain"}, "/services/nope/instances/p-1/state").status, 404)
+        self.assertEqual(self.ask("GET", "/services/pricing/instances/p-1/state").status, 405)
+        self.assertEqual(self.controls.directed, [])
+
+    def test_the_log_says_who_did_it(self) -> None:
+        """Who, which instance, what, and in which request."""
+        texts: list[str] = []
+
+        def note(event: LogEvent) -> None:
+            texts.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.direct({"state": "maint", "weight": 2})
+        self.assertEqual(len(texts), 1)
+        self.assertTrue(texts[0].startswith("pricing/p-1 is told by 127.0.0.1: state maint, weight 2 ("), texts)
 
 
 class BrowserTests(OperateTestCase):

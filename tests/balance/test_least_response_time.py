@@ -7,14 +7,14 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import members, picked
+from tests.cluster.samples import SPEC, members, picked
 from wmesh.balance.least_response_time import EXPLORE, LeastResponseTime
 from wmesh.cluster.member import Member
 
 
 class LeastResponseTimeTests(SynchronousTestCase):
     def counts(self, all_members: list[Member], count: int = 4000, now: float = 0.0) -> Counter[str]:
-        strategy = LeastResponseTime(Random(1))
+        strategy = LeastResponseTime(SPEC, Random(1))
         strategy.rebuild(all_members)
         return Counter(picked(strategy, now=now).record.id for _ in range(count))
 
@@ -51,6 +51,20 @@ class LeastResponseTimeTests(SynchronousTestCase):
         recovered.latency.observe(1.0, 0.0)
         steady.latency.observe(0.010, 60.0)
         self.assertGreater(self.counts(all_members, now=60.0)["m1"], 3800)
+
+    def test_rest_is_no_merit(self) -> None:
+        """After a quiet night the instance that rested longest does not get everything until its first answer."""
+        fleet = members([1, 1, 1])
+        for place, member in enumerate(fleet):
+            member.latency.observe(0.010, 60.0 * place)
+        strategy = LeastResponseTime(SPEC, Random(1))
+        strategy.rebuild(fleet)
+        for now in (200.0, 200_000.0):
+            for member in fleet:
+                member.in_flight = 0
+            for _ in range(60):
+                picked(strategy, now=now).in_flight += 1
+            self.assertLess(max(member.in_flight for member in fleet), 35)
 
     def test_equals_share(self) -> None:
         """At the start, when nobody has a measurement, all get about the same; with many instances too."""

@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import members, picked
+from tests.cluster.samples import SPEC, members, picked
 from wmesh.balance.random_choice import RandomChoice
 
 
@@ -19,14 +19,14 @@ class AlmostOne(Random):
 class RandomChoiceTests(SynchronousTestCase):
     def test_chance_in_proportion_to_weight(self) -> None:
         """An instance of weight three gets about three times what one of weight one gets."""
-        strategy = RandomChoice(Random(1))
+        strategy = RandomChoice(SPEC, Random(1))
         strategy.rebuild(members([1, 3]))
         counts = Counter(picked(strategy).record.id for _ in range(4000))
         self.assertTrue(2850 < counts["m1"] < 3150, counts)
 
     def test_the_others_share_what_a_failed_one_had(self) -> None:
         """On a retry the instances that are left keep their proportions."""
-        strategy = RandomChoice(Random(1))
+        strategy = RandomChoice(SPEC, Random(1))
         all_members = members([5, 1, 3])
         strategy.rebuild(all_members)
         counts = Counter(picked(strategy, all_members[:1]).record.id for _ in range(4000))
@@ -35,7 +35,7 @@ class RandomChoiceTests(SynchronousTestCase):
 
     def test_the_largest_draw_is_still_a_member(self) -> None:
         """Rounding never points beyond the last instance, whatever the weights add up to."""
-        strategy = RandomChoice(AlmostOne())
+        strategy = RandomChoice(SPEC, AlmostOne())
         for weight in (1, 3, 7, 1000, 999):
             all_members = members([1, weight])
             strategy.rebuild(all_members)

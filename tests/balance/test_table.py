@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import members
+from tests.cluster.samples import SPEC, members
 from wmesh.balance import STRATEGIES
 from wmesh.interfaces import Strategy
 from wmesh.model import ServiceSpec
@@ -17,15 +17,15 @@ class TableTests(SynchronousTestCase):
     def test_each_name_makes_a_strategy(self) -> None:
         """Whatever the configuration names can be made, and has the methods that the cluster calls."""
         for name, make in STRATEGIES.items():
-            strategy = make(Random(1))
-            for method in ("rebuild", "pick"):
+            strategy = make(SPEC, Random(1))
+            for method in ("rebuild", "pick", "scores"):
                 promised = list(signature(getattr(Strategy, method)).parameters)[1:]
                 self.assertEqual(list(signature(getattr(strategy, method)).parameters), promised, name)
 
     def test_each_cluster_gets_a_strategy_of_its_own(self) -> None:
         """Two services with the same strategy do not share its state."""
         for make in STRATEGIES.values():
-            one, other = make(Random(1)), make(Random(1))
+            one, other = make(SPEC, Random(1)), make(SPEC, Random(1))
             one.rebuild(members([1]))
             self.assertIsNone(other.pick(b"", (), 0.0))
 

@@ -19,6 +19,9 @@ def a_spec(name: str = "pricing", **changes: Any) -> ServiceSpec:
     return replace(ServiceSpec(name, check=CheckSpec(path="/health")), **changes)
 
 
+SPEC = a_spec()
+
+
 def a_record(id: str = "p1", service: str = "pricing", **changes: Any) -> InstanceRecord:
     return replace(InstanceRecord(service, id, Address("127.0.0.1", 3007), incarnation="life-1"), **changes)
 
@@ -30,9 +33,15 @@ def a_member(id: str = "p1", *, weight: int = 1, in_flight: int = 0, health: Hea
     return member
 
 
-def members(weights: Iterable[int]) -> list[Member]:
-    """Healthy members named m0, m1, …"""
-    return [a_member(f"m{index}", weight=weight) for index, weight in enumerate(weights)]
+def members(shares: Iterable[float]) -> list[Member]:
+    """Healthy members named m0, m1, … with these shares; one below 1 ramps."""
+    found = []
+    for index, share in enumerate(shares):
+        member = a_member(f"m{index}", weight=max(1, int(share)))
+        member.share = float(share)
+        member.ramp = min(1.0, float(share))
+        found.append(member)
+    return found
 
 
 class FirstUntried:
@@ -49,12 +58,15 @@ class FirstUntried:
     def pick(self, key: bytes, tried: Sequence[Member], now: float) -> Member | None:
         return next((member for member in self.members if member not in tried), None)
 
+    def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
+        return [(member, float(place), f"number {place}") for place, member in enumerate(self.members)]
+
 
 def a_cluster(*members: Member, spec: ServiceSpec | None = None) -> Cluster:
-    cluster = Cluster(spec or a_spec(), FirstUntried())
+    cluster = Cluster(spec or a_spec(), lambda spec: FirstUntried())
     for member in members:
         cluster.members[member.record.id] = member
-    cluster.refresh()
+    cluster.refresh(0.0)
     return cluster
 
 

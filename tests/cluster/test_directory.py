@@ -16,6 +16,7 @@ from wmesh.events import (
     InstancesReset,
     InstanceUpdated,
     LoadReported,
+    WeightChanged,
 )
 from wmesh.model import Address, AdminState, Health, InstanceRecord, LoadSample
 
@@ -39,8 +40,8 @@ class DirectoryTests(SynchronousTestCase):
         """Whom the strategy of pricing may choose now."""
         cluster = self.directory.clusters["pricing"]
         if cluster.stale:
-            cluster.refresh()  # as the next request would
-        strategy = cluster.strategy
+            cluster.refresh(self.now)  # as the next request would
+        strategy = cluster.whole.strategy
         assert isinstance(strategy, FirstUntried)
         return [member.record.id for member in strategy.members]
 
@@ -95,7 +96,7 @@ class DirectoryTests(SynchronousTestCase):
         del self.heard[:]
         self.directory.apply(InstanceUpdated(a_record(weight=9)))
         self.assertIs(self.member(), kept)
-        self.assertEqual((kept.weight, kept.health.state), (9, Health.HEALTHY))
+        self.assertEqual((kept.weight, kept.share, kept.health.state), (9, 9.0, Health.HEALTHY))
         self.assertEqual(self.heard, [InstanceUpdated(a_record(weight=9))])
 
     def test_another_life_is_another_instance(self) -> None:
@@ -143,7 +144,7 @@ class DirectoryTests(SynchronousTestCase):
         cluster = self.directory.clusters["pricing"]
         self.assertEqual((cluster.checks_passed, cluster.checks_failed), (1, 3))
         self.assertEqual(self.heard, [HealthChanged("pricing", "p1", Health.HEALTHY, Health.UNHEALTHY, "status 503")])
-        self.assertEqual(self.choices(), [])
+        self.assertFalse(self.member().available(0.0))
 
     def test_the_operators_will_takes_effect_at_once(self) -> None:
         """A drained instance is no choice any more, and is one again when it is ready."""
@@ -154,13 +155,55 @@ class DirectoryTests(SynchronousTestCase):
         self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.READY))
         self.assertEqual(self.choices(), ["p1"])
 
+    def test_the_operators_will_outlives_a_restart(self) -> None:
+        """An instance that is drained and restarted stays out; made ready, its next life serves as any other."""
+        self.put(a_record())
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.MAINT))
+        self.put()
+        self.put(a_record(incarnation="life-2"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual((self.member().admin, self.choices()), (AdminState.MAINT, []))
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.READY))
+        self.put(a_record(incarnation="life-3"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual(self.choices(), ["p1"])
+
+    def test_what_is_meant_for_one_life_ends_with_it(self) -> None:
+        """An instance that the mesh drains to stop it leaves nothing behind for the next one in its place."""
+        self.put(a_record())
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.DRAIN, lasting=False))
+        self.assertIs(self.member().admin, AdminState.DRAIN)
+        self.put()
+        self.put(a_record(incarnation="life-2"))
+        self.directory.observe(self.member(), GOOD)
+        self.assertEqual(self.choices(), ["p1"])
+
+    def test_the_operators_weight(self) -> None:
+        """It holds over updates and restarts until it is taken back; then what the instance says holds again."""
+        self.put(a_record(weight=3))
+        self.directory.apply(WeightChanged("pricing", "p1", 7))
+        self.put(a_record(weight=4))
+        self.assertEqual(self.member().weight, 7)
+        self.put(a_record(weight=5, incarnation="life-2"))
+        self.assertEqual(self.member().weight, 7)
+        del self.heard[:]
+        self.directory.apply(WeightChanged("pricing", "p1", 7))
+        self.assertEqual(self.heard, [])
+        self.directory.apply(WeightChanged("pricing", "p1", None))
+        self.assertEqual((self.member().weight, self.heard), (5, [WeightChanged("pricing", "p1", None)]))
+        self.directory.observe(self.member(), GOOD)
+        self.choices()
+        self.assertEqual(self.member().share, 5.0)
+
     def test_load_is_kept_and_told(self) -> None:
         """What an instance uses is known as soon as its heartbeat says so; nobody asks about strangers."""
         self.put(a_record())
         event = LoadReported("pricing", "p1", LoadSample(12.5, 1000))
+        self.now = 7.0
         self.directory.apply(event)
+        self.now = 9.0
         self.directory.apply(LoadReported("pricing", "p9", LoadSample(1.0, 1)))
-        self.assertEqual(self.member().load, LoadSample(12.5, 1000))
+        self.assertEqual((self.member().load, self.member().load_since), (LoadSample(12.5, 1000), 7.0))
         self.assertEqual(self.heard[1:], [event])
 
     def test_records_of_undeclared_services_are_set_aside(self) -> None:

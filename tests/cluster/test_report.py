@@ -61,7 +61,7 @@ class StatusTests(SynchronousTestCase):
     def test_full_is_not_well(self) -> None:
         """A service whose instances all have their limit refuses requests, and says so."""
         member = a_member(in_flight=2)
-        member.limit = 2
+        member.most = 2
         self.assertEqual(service_status(a_cluster(member), 0.0)[0], "degraded")
         self.assertEqual(service_status(a_cluster(member, a_member("b")), 0.0)[0], "healthy")
 
@@ -89,6 +89,8 @@ class InstanceReportTests(SynchronousTestCase):
                 "admin": "ready",
                 "available": True,
                 "reasons": [],
+                "breaker": "closed",
+                "ramp": 1.0,
                 "suspect": None,
                 "check_ms": 2.1,
                 "warning": "the certificate ends on 2030-01-01",
@@ -144,7 +146,10 @@ class ServiceReportTests(SynchronousTestCase):
                 "healthy": 1,
                 "available": 1,
                 "total": 2,
+                "breaker": None,
+                "panic": False,
                 "in_flight": 2,
+                "queued": 0,
                 "max_connections": 0,
                 "requests": 20,
                 "failures": 3,
@@ -173,6 +178,9 @@ class ServiceReportTests(SynchronousTestCase):
     def test_health_gives_the_verdict_on_each_instance(self) -> None:
         """The short report tells why, and leaves out what has nothing to do with it."""
         report = service_health(a_cluster(a_member("a"), sick("b")), 5.0)
+        verdict = report["instances"][1].pop("verdict")
+        self.assertEqual([finding["aspect"] for finding in verdict], ["lease", "admin", "health", "breaker"])
+        self.assertEqual([finding["aspect"] for finding in verdict if finding["against"]], ["health"])
         self.assertEqual((report["status"], report["healthy"], report["total"]), ("degraded", 1, 2))
         self.assertEqual(
             report["instances"][1],

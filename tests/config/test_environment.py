@@ -30,7 +30,7 @@ class OverrideTests(SynchronousTestCase):
             "MAX_CONNECTIONS_PER_SERVICE": "7",
         }
         for spec in good(service("max_connections = 3") + service(name="other"), environ).config.services:
-            found = (spec.circuit_breaker_enabled, spec.sticky_sessions, spec.max_connections)
+            found = (spec.breaker.enabled, spec.sticky.enabled, spec.max_connections)
             self.assertEqual(found, (False, True, 7))
 
     def test_default_strategy(self) -> None:

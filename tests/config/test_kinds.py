@@ -40,6 +40,13 @@ class SimpleTests(SynchronousTestCase):
         for text in ("0", "101", "x"):
             refusal(share, text)
 
+    def test_factors(self) -> None:
+        """More than what is even, or no bound at all; what lies between would refuse requests."""
+        bound = kinds.factor(10_000)
+        self.assertEqual([bound.read("0"), bound.read("101"), bound.read("150 %")], [0, 101, 150])
+        for text in ("1", "100", "10001", "1.5", "-1", "x"):
+            self.assertIn("write a number from 101 to 10000, or 0 for no bound", refusal(bound, text))
+
     def test_durations_that_were_meant_in_milliseconds(self) -> None:
         """`health_check_timeout = 5000` comes from somebody who thinks in milliseconds."""
         self.assertIn("did you mean 5000ms", refusal(kinds.duration(0.01, 3600), "5000"))

@@ -115,7 +115,7 @@ class ExampleTests(SynchronousTestCase):
             (spec.version, spec.host, spec.capacity, spec.weight, spec.tags, spec.check.path, spec.dependencies),
             ("1.0.0", "localhost", 150, 2, ("walmart", "pricing", "comparison"), "/health", ("walmart-api-server",)),
         )
-        self.assertTrue(spec.circuit_breaker_enabled and spec.proxy_enabled and spec.proxy_caching_enabled)
+        self.assertTrue(spec.breaker.enabled and spec.proxy_enabled and spec.proxy_caching_enabled)
         scaling = spec.scaling
         self.assertEqual((spec.proxy_cache_ttl, scaling.cpu_threshold, scaling.memory_threshold), (300, 70, 80))
 

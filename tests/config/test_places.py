@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.test_kinds import refusal
 from wmesh.config import places
-from wmesh.model import Address, NamedInstances, RouteSpec, StaticInstance
+from wmesh.model import Address, NamedInstances, RouteSpec, StaticInstance, Subset
 
 
 class InstanceTests(SynchronousTestCase):
@@ -245,3 +245,52 @@ class RegistryTests(SynchronousTestCase):
         ):
             said = refusal(places.registry, text)
             self.assertNotIn("ter2", said.removeprefix('"hunter2" is not a kind'))
+
+
+class ServiceRouteTests(SynchronousTestCase):
+    def test_subsets(self) -> None:
+        """A version, tags, or both behind a route; and none, as ever."""
+        self.assertEqual(
+            places.service_routes.read("/, Shop.Example/new/ version=2.0.0, /eu/ tag=eu tag=gpu/a100 version=1"),
+            (
+                RouteSpec("", "/"),
+                RouteSpec("shop.example", "/new/", Subset("2.0.0")),
+                RouteSpec("", "/eu/", Subset("1", ("eu", "gpu/a100"))),
+            ),
+        )
+        self.assertEqual(str(places.service_routes.read("/x version=2 tag=a")[0]), "/x version=2 tag=a")
+
+    def test_slips(self) -> None:
+        """Each slip is answered with the right spelling."""
+        for text, hint in {
+            "/x v=2": "version=V or tag=T",
+            "/x version": "version=V or tag=T",
+            "/x version=": "version=V or tag=T",
+            "/x tag=a;b": "version=V or tag=T",
+            "/x version=1 version=2": "two versions",
+            "/x, /x version=2": "listed twice",
+        }.items():
+            self.assertIn(hint, refusal(places.service_routes, text), text)
+
+
+class HashSourceTests(SynchronousTestCase):
+    def test_all_of_them(self) -> None:
+        """As the manual lists them; kinds in any case, names as they are."""
+        for text in ("client", "header:X-User", "cookie:session", "query:user", "path", "path:2"):
+            self.assertEqual(places.hash_source.read(text), text)
+        self.assertEqual(places.hash_source.read("Header:X-User"), "header:X-User")
+
+    def test_slips(self) -> None:
+        """What is missing, too much, or misspelt."""
+        for text, hint in {
+            "headr:X": "did you mean header",
+            "ip": "client, header:NAME",
+            "header": "write header:NAME",
+            "header:": "write header:NAME",
+            "header:a b": "write header:NAME",
+            "client:1": "write client",
+            "path:0": "path:1",
+            "path:x": "path:1",
+            "path:": "path:1",
+        }.items():
+            self.assertIn(hint, refusal(places.hash_source, text), text)

@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.config.texts import good
 from wmesh.balance import STRATEGIES
 from wmesh.config.option import Option
+from wmesh.config.parse import INNER
 from wmesh.config.schema import SECTIONS, SectionKind, kind_of
 from wmesh.config.wording import Invalid
 from wmesh.control.registry import registry_for
 from wmesh.errors import RegistryError
-from wmesh.model import CheckSpec, MeshSpec, RegistrySpec, ScalingSpec
+from wmesh.model import MeshSpec, RegistrySpec
 
 
 def every_option() -> Iterator[tuple[SectionKind, Option]]:
@@ -30,7 +31,7 @@ class SchemaTests(SynchronousTestCase):
         for kind in SECTIONS.values():
             expected = set()
             for field in dataclasses.fields(kind.defaults):  # type: ignore[arg-type]
-                inner = {"check": CheckSpec, "scaling": ScalingSpec}.get(field.name) if kind.name == "service" else None
+                inner = INNER.get(field.name) if kind.name == "service" else None
                 expected |= (
                     {f"{field.name}.{f.name}" for f in dataclasses.fields(inner)} if inner is not None else {field.name}
                 )

@@ -51,7 +51,7 @@ class DeploymentCase(SynchronousTestCase):
         self.taken: set[int] = set()
         self.registry = MemoryRegistry(self.clock, lease=1e9)
         self.registry_trouble: list[Exception] = []
-        self.directory = Directory(specs, lambda spec: RoundRobin(Random(1)), self.clock.seconds)
+        self.directory = Directory(specs, lambda spec: RoundRobin(spec, Random(1)), self.clock.seconds)
         self.prober = Prober(self.directory, self.clock, Random(2), lambda spec: self.probe)
         self.events: list[Event] = []
         self.directory.subscribe(self.events.append)

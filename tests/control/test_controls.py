@@ -229,11 +229,11 @@ class StatsTests(ControlsTestCase):
         self.add("pricing", "p2")
         cluster = self.directory.clusters["pricing"]
         for outcome in (Outcome.OK, Outcome.RESET, None):
-            ticket = cluster.acquire(b"", (), 0.0)
+            ticket = cluster.whole.acquire(b"", (), 0.0)
             assert isinstance(ticket, Ticket)
             if outcome is not None:
                 ticket.release(outcome, 0.1)
-        self.directory.clusters["api"].acquire(b"", (), 0.0)
+        self.directory.clusters["api"].whole.acquire(b"", (), 0.0)
         self.traffic["pricing"].observe(200, 0.25)
         balancer = self.controls.stats()["load_balancer"]
         self.assertEqual(

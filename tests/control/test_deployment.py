@@ -199,7 +199,7 @@ class ScaleTests(DeploymentCase):
         self.events.clear()
         answer = self.scale("pricing", 1)
         self.assertEqual([one["id"] for one in answer["instances"]], ["pricing-1"])
-        self.assertIn(AdminStateChanged("pricing", "pricing-2", AdminState.DRAIN), self.events)
+        self.assertIn(AdminStateChanged("pricing", "pricing-2", AdminState.DRAIN, lasting=False), self.events)
         self.assertIsNone(self.directory.member("pricing", "pricing-2"))
         self.pass_time(5)
         self.assertFalse(self.launcher.running["pricing-2"].stopped)

@@ -31,7 +31,7 @@ class ProberCase(SynchronousTestCase):
         self.clock = Clock()
         self.directory = Directory(
             specs or (ServiceSpec("a", check=CHECK, start_timeout=30.0),),
-            lambda spec: RoundRobin(Random(1)),
+            lambda spec: RoundRobin(spec, Random(1)),
             self.clock.seconds,
         )
         self.probe = ScriptedProbe()

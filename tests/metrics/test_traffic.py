@@ -16,6 +16,7 @@ class TrafficTests(SynchronousTestCase):
         for status in (200, 201, 304, 404, 502):
             traffic.observe(status, 0.010)
         traffic.retries += 3
+        traffic.queued += 4
         traffic.refused += 1
         traffic.aborted += 2
         described = traffic.describe()
@@ -30,6 +31,7 @@ class TrafficTests(SynchronousTestCase):
                 "success_rate": 0.8,
                 "responses": {"1xx": 0, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1},
                 "retries": 3,
+                "queued": 4,
                 "refused": 1,
                 "aborted": 2,
             },

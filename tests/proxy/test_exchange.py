@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 from random import Random
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from tests.proxy.support import Conversation, Scene, chunked, polite, request, response, says, silent, spec_of, take
-from wmesh.model import RouteSpec
+from tests.proxy.support import (
+    Conversation,
+    Instance,
+    Scene,
+    chunked,
+    polite,
+    request,
+    response,
+    says,
+    silent,
+    spec_of,
+    take,
+)
+from wmesh.model import QueueSpec, RouteSpec
 
 TRUSTED = {"trusted_proxies": (ipaddress.ip_network("127.0.0.0/8"),)}
 
@@ -507,10 +520,13 @@ class FailureTests(Scene):
         self.assertEqual(self.traffic["shop"].responses[5], 1)
 
 
+NO_QUEUE = QueueSpec(length=0)
+
+
 class LimitTests(Scene):
     async def test_a_full_service(self) -> None:
         """Beyond its limit of requests in flight a service refuses, with a time to come again; and then goes on."""
-        await self.open(self.instance(silent), max_connections=2)
+        await self.open(self.instance(silent), max_connections=2, queue=NO_QUEUE)
         first, second = await self.client(), await self.client()
         for client in (first, second):
             client.send(request())
@@ -524,7 +540,7 @@ class LimitTests(Scene):
     async def test_a_full_instance(self) -> None:
         """Beyond an instance's limit the next one is asked, and then nobody."""
         slow, spare = self.instance(silent), self.instance(silent)
-        await self.open(slow, spare, instance_max_connections=1)
+        await self.open(slow, spare, instance_max_connections=1, queue=NO_QUEUE)
         for _ in range(2):
             (await self.client()).send(request())
         await self.until(lambda: self.cluster.in_flight == 2)
@@ -535,12 +551,130 @@ class LimitTests(Scene):
     async def test_one_service_full_another_free(self) -> None:
         """The limit of one service is nobody else's."""
         await self.open(
-            self.instance(silent), max_connections=1, routes=(RouteSpec("", "/shop/"),), others=(spec_of("b", "/b/"),)
+            self.instance(silent),
+            max_connections=1,
+            queue=NO_QUEUE,
+            routes=(RouteSpec("", "/shop/"),),
+            others=(spec_of("b", "/b/"),),
         )
         (await self.client()).send(request(b"GET", b"/shop/"))
         await self.until(lambda: self.cluster.in_flight == 1)
         self.assertEqual((await self.ask(request(b"GET", b"/shop/"))).json()["error"], "service_full")
         self.assertEqual((await self.ask(request(b"GET", b"/b/"))).json()["error"], "no_instances")
+
+
+class QueueTests(Scene):
+    """One instance with one place, which a first request has taken."""
+
+    async def busy(self, length: int = 10, **more: Any) -> Instance:
+        shop = self.instance(self._when_told)
+        self.told: Deferred[None] = Deferred()
+        await self.open(shop, instance_max_connections=1, queue=QueueSpec(length, 5.0), **more)
+        self.first = await self.client()
+        self.first.send(request(b"GET", b"/first"))
+        await self.until(lambda: len(shop.requests) == 1)
+        return shop
+
+    async def _when_told(self, conversation: Conversation) -> None:
+        while True:
+            message = await take(conversation)
+            if message.target == b"/first":
+                await self.told
+            conversation.send(response(message.target + message.body))
+
+    async def queued(self, count: int) -> None:
+        await self.until(lambda: self.cluster.queued() == count, f"{count} wait")
+
+    async def answered_in_the_end(self, size: int) -> None:
+        await self.busy()
+        client = await self.client()
+        client.send(request(b"POST", b"/next", body=b"x" * size))
+        await self.queued(1)
+        self.told.callback(None)
+        answer = await client.answer()
+        self.assertEqual((answer.status, len(answer.body)), (200, size + 5))
+        self.assertEqual((await self.first.answer()).status, 200)
+
+    async def test_it_waits_and_is_answered(self) -> None:
+        """With its body, which came while it waited."""
+        await self.answered_in_the_end(3)
+
+    async def test_with_a_long_body(self) -> None:
+        """Of which no more is taken in while it waits than it may keep."""
+        await self.answered_in_the_end(3_000_000)
+
+    async def test_its_client_leaves(self) -> None:
+        """Nothing is sent for it, its place in the queue is free, and the one behind it is served."""
+        shop = await self.busy()
+        gone, stays = await self.client(), await self.client()
+        gone.send(request(b"GET", b"/gone"))
+        await self.queued(1)
+        stays.send(request(b"GET", b"/stays"))
+        await self.queued(2)
+        gone.reset()
+        await self.queued(1)
+        self.told.callback(None)
+        self.assertEqual((await stays.answer()).body, b"/stays")
+        self.assertEqual([message.target for message in shop.requests], [b"/first", b"/stays"])
+
+    async def test_it_waits_too_long(self) -> None:
+        """503, how long it waited and why, when to come again; and the connection goes on."""
+        await self.busy()
+        client = await self.client()
+        client.send(request(b"GET", b"/late"), request(b"GET", b"/nowhere"))
+        await self.queued(1)
+        self.cluster.review(self.plane.clock() + 5.0)
+        answer = await client.answer()
+        self.assertEqual((answer.status, answer.json()["error"]), (503, "queue_timeout"))
+        self.assertEqual(answer.value(b"Retry-After"), b"1")
+        await self.queued(1)
+        self.told.callback(None)
+        self.assertEqual((await client.answer()).body, b"/nowhere")
+
+    async def test_a_full_queue(self) -> None:
+        """One more is refused at once."""
+        await self.busy(length=1)
+        waiting = await self.client()
+        waiting.send(request(b"GET", b"/waits"))
+        await self.queued(1)
+        answer = await self.ask(request(b"GET", b"/full"))
+        self.assertEqual((answer.status, answer.json()["error"]), (503, "queue_full"))
+        self.told.callback(None)
+        self.assertEqual((await waiting.answer()).status, 200)
+
+    async def test_it_is_told_what_became_of_it(self) -> None:
+        """The record of a request that waited says so, with times; that of one that did not has no steps."""
+        await self.busy()
+        client = await self.client()
+        client.send(request(b"GET", b"/next"))
+        await self.queued(1)
+        self.told.callback(None)
+        await client.answer()
+        found = {record[5]: record for record in self.plane.decisions}
+        self.assertEqual([what.partition(":")[0] for _, what in found[b"/next"][8]], ["waits", "shop-0 can take it"])
+        self.assertEqual((found[b"/first"][6], found[b"/first"][7], list(found[b"/first"][8])), (200, "shop-0", []))
+
+
+class DebugTests(Scene):
+    async def test_who_was_picked_and_why(self) -> None:
+        """Told to a trusted client that asks, with every attempt; no word of an instance ends the line."""
+        broken = self.instance(says(b"HTTP/1.1 2\x0b00 \r\n\r\n", close=True))
+        await self.open(broken, self.instance(), gateway=TRUSTED)
+        told = (await self.ask(request(b"GET", b"/", b"X-Wmesh-Debug: 1"))).value(b"X-Wmesh-Decision")
+        assert told is not None
+        self.assertTrue(told.startswith(b"instance=shop-1; attempts=2; round_robin of 2 candidates"), told)
+        self.assertIn(b"shop-0: invalid", told)
+        self.assertTrue(told.decode("ascii").isprintable())
+
+    async def test_nobody_else_is_told(self) -> None:
+        """Whom nobody trusts may ask as he likes."""
+        await self.open(self.instance())
+        self.assertIsNone((await self.ask(request(b"GET", b"/", b"X-Wmesh-Debug: 1"))).value(b"X-Wmesh-Decision"))
+
+    async def test_only_when_asked(self) -> None:
+        """Who is trusted and does not ask is told nothing."""
+        await self.open(self.instance(), gateway=TRUSTED)
+        self.assertIsNone((await self.ask(request())).value(b"X-Wmesh-Decision"))
 
 
 class ClientGoneTests(Scene):

@@ -9,13 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cluster.samples import FirstUntried, a_spec
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import RouteSpec, ServiceSpec
+from wmesh.model import QueueSpec, RouteSpec, ServiceSpec, StickySpec, Subset
 from wmesh.proxy.plan import Plan, compile_routes
 
 
 def plan(prefix: str, **changes: Any) -> Plan:
     spec = a_spec(**changes)
-    return Plan(spec, RouteSpec("", prefix), Cluster(spec, FirstUntried()), Traffic())
+    return Plan(spec, RouteSpec("", prefix), Cluster(spec, lambda spec: FirstUntried()), Traffic(), None)
 
 
 class TargetTests(SynchronousTestCase):
@@ -45,9 +45,27 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual((root.target(b"/a"), root.target(b"/"), root.prefix_line), (b"/a", b"/", b""))
 
 
+class WayTests(SynchronousTestCase):
+    def test_keys_only_where_they_are_hashed(self) -> None:
+        """Other strategies pay nothing; ip_hash hashes the client whatever else is said."""
+        for strategy, hash_on, keyed, found in (
+            ("round_robin", "client", False, False),
+            ("ip_hash", "client", True, False),
+            ("consistent_hash", "client", True, False),
+            ("consistent_hash", "path:1", True, True),
+        ):
+            one = plan("/", strategy=strategy, hash_on=hash_on)
+            self.assertEqual((one.keyed, one.key_of is not None), (keyed, found), strategy)
+
+    def test_waiting(self) -> None:
+        """Only where there is a queue."""
+        self.assertTrue(plan("/").waits)
+        self.assertFalse(plan("/", queue=QueueSpec(length=0)).waits)
+
+
 class CompileTests(SynchronousTestCase):
     def compiled(self, *specs: ServiceSpec) -> Any:
-        clusters = {spec.name: Cluster(spec, FirstUntried()) for spec in specs}
+        clusters = {spec.name: Cluster(spec, lambda spec: FirstUntried()) for spec in specs}
         return compile_routes(specs, clusters, {spec.name: Traffic() for spec in specs})
 
     def test_by_service(self) -> None:
@@ -60,6 +78,18 @@ class CompileTests(SynchronousTestCase):
         self.assertEqual((one.service, two.service, router.match(b"x", b"/b").service), ("a", "a", "b"))
         self.assertIs(one.traffic, two.traffic)
         self.assertIs(one.cluster, two.cluster)
+
+    def test_subsets_and_stickiness(self) -> None:
+        """Equal subsets share their queue; all routes of a sticky service share its cookie, and others have none."""
+        routes = (RouteSpec("", "/a/", Subset("2")), RouteSpec("", "/b/", Subset("2")), RouteSpec("", "/c/"))
+        router = self.compiled(a_spec("a", routes=routes, sticky=StickySpec(enabled=True)), a_spec("b"))
+        one, two, three = (router.match(b"x", path) for path in (b"/a/", b"/b/", b"/c/"))
+        self.assertIs(one.selection, two.selection)
+        self.assertIs(three.selection, three.cluster.whole)
+        self.assertIsNot(one.selection, three.selection)
+        self.assertIs(one.sticky, three.sticky)
+        self.assertIsNotNone(one.sticky)
+        self.assertIsNone(self.compiled(a_spec("b", routes=routes)).match(b"x", b"/a/").sticky)
 
     def test_not_proxied(self) -> None:
         """A service that is not to be reached from outside has no routes."""

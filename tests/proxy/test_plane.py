@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from tests.proxy.support import Conversation, Ended, Scene, chunked, request, response, silent, take
 from wmesh.events import InstanceRemoved
-from wmesh.model import RouteSpec
+from wmesh.model import BreakerSpec, RouteSpec
 from wmesh.proxy.downstream import Downstream
 from wmesh.proxy.exchange import Exchange
 from wmesh.proxy.pool import Dial
@@ -239,7 +239,7 @@ class ForgettingTests(Scene):
     async def test_two_thousand_exchanges(self) -> None:
         """After two thousand exchanges, good, bad and broken off, nothing of them is left, and memory is level."""
         shop = self.instance(moody)
-        await self.open(shop, protocol="websocket")
+        await self.open(shop, protocol="websocket", breaker=BreakerSpec(enabled=False))
         gc.collect()
         # Held on to, so that no number of theirs is taken again; other tests' failures may keep some alive.
         before = [thing for thing in gc.get_objects() if isinstance(thing, Exchange | Downstream | Upstream)]

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail
 
 from tests.proxy.support import LINGER_NOW, Conversation, Instance, Scene, polite, request, response, says, silent, take
 from wmesh.events import InstanceRemoved
-from wmesh.model import Address
+from wmesh.model import Address, QueueSpec
 from wmesh.proxy.pool import Dial
 
 
@@ -111,7 +111,7 @@ class KeptTests(Scene):
     async def test_an_instance_that_is_gone(self) -> None:
         """Connections to an instance that was taken out are not kept; a request under way is finished."""
         shop = self.instance(self.held)
-        await self.open(shop)
+        await self.open(shop, queue=QueueSpec(length=0))
         await self.warm(2)
         self.let_go = False
         client = await self.client()

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from wmesh.admin.request import MAX_BODY, AdminRequest, Reply
 from wmesh.errors import ControlError, RegistryError
-from wmesh.interfaces import Controls, Registrations
+from wmesh.interfaces import UNSET, Controls, Registrations, Unset
 from wmesh.model import Network
 
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -48,6 +48,36 @@ class Operations:
             id=request.request_id,
         )
         return Reply(dict(answer), 202)
+
+    def direct(self, request: AdminRequest, service: str, id: str) -> Reply:
+        """`{"state": "drain"}`, `{"weight": 5}` (null: what it registered with), or both."""
+        self._admit(request)
+        document = _document(request, '{"state": "drain"}')
+        for name in document:
+            if name not in ("state", "weight"):
+                raise ControlError(f'unknown field {name!r}; known: "state" and "weight"', 400)
+        if not document:
+            raise ControlError('nothing is asked for; send for example {"state": "drain"}', 400)
+        state, weight = document.get("state"), document.get("weight", UNSET)
+        if "state" in document and not isinstance(state, str):
+            raise ControlError('"state" must be "ready", "drain" or "maint"', 400)
+        if isinstance(weight, bool) or not isinstance(weight, int | None | Unset):
+            raise ControlError('"weight" must be a whole number such as 5, or null', 400)
+        answer = self._controls.direct(service, id, state if isinstance(state, str) else None, weight)
+        said = ", ".join(f"{name} {value}" for name, value in document.items())
+        self.log.info(
+            "{service}/{id} is told by {who}: {said} ({request})",
+            service=service,
+            id=id,
+            who=_who(request),
+            said=said,
+            request=request.request_id,
+        )
+        return Reply(dict(answer))
+
+    def look(self, request: AdminRequest) -> None:
+        """Requests of others are shown only to those who may operate the mesh: targets can hold secrets."""
+        self._admit(request)
 
     async def register(self, request: AdminRequest, service: str, id: str) -> Reply:
         """`{"host": "10.0.0.7", "port": 3007, "ttl": 15}`: 201 if it is new, 200 if not, 202 if the registry cannot be

@@ -26,6 +26,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Site
 
+from wmesh.admin.explain import explained, recent
 from wmesh.admin.operate import LOOPBACK, Operations
 from wmesh.admin.request import AdminRequest, Reply
 from wmesh.admin.resource import PATHS, JsonResource
@@ -85,6 +86,12 @@ def make_root(
     def service(name: str) -> JsonResource:
         resource = _shown(lambda: controls.service(name))
         _put(resource, "scale", JsonResource({"POST": lambda request: operations.scale(request, name)}))
+        _put(resource, "instances", JsonResource(named=lambda one: directed(name, one)))
+        return resource
+
+    def directed(name: str, id: str) -> JsonResource:
+        resource = JsonResource()
+        _put(resource, "state", JsonResource({"POST": lambda request: operations.direct(request, name, id)}))
         return resource
 
     def service_health(name: str) -> JsonResource:
@@ -104,6 +111,13 @@ def make_root(
         _put(resource, "heartbeat", JsonResource({"POST": lambda request: operations.beat(request, name, id)}))
         return resource
 
+    def decision(request_id: str) -> JsonResource:
+        def show(request: AdminRequest) -> Reply:
+            operations.look(request)
+            return Reply(controls.decision(request_id))
+
+        return JsonResource({"GET": show})
+
     root = _shown(lambda: {"paths": list(PATHS)})
     mesh = JsonResource()
     _put(root, "health", JsonResource({"GET": health}))
@@ -114,6 +128,8 @@ def make_root(
     if registrations is not None:
         shown = registrations.registrations
         _put(mesh, "registry", JsonResource({"GET": lambda request: Reply(shown())}, registered))
+    _put(mesh, "explain", JsonResource({"GET": lambda request: explained(controls, request)}))
+    _put(mesh, "decisions", JsonResource({"GET": lambda request: recent(controls, operations, request)}, decision))
     _put(root, "services", JsonResource({"GET": lambda request: Reply({"services": controls.services()})}, service))
     return root
 

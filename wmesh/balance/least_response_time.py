@@ -1,20 +1,26 @@
 """The member that would answer soonest: recent latency times requests waiting.
 
-The score is peak-EWMA latency (`wmesh.cluster.ewma`) times (in_flight + 1) / weight, the lower the better, of up to
-eight members or of two drawn at random. A member without a sample counts as the fleet's median, not as zero: Traefik's
-leasttime scores it zero and stampedes every newcomer. Failures are charged as a full timeout when they are recorded, so
-failing fast never attracts load. One pick in fifty goes to a member drawn at random (the exploration floor), so that a
-recovered instance is found out. Pick: O(min(n, 8)).
+The score is peak-EWMA latency (`wmesh.cluster.ewma`) times (in_flight + 1) / share, the lower the better, of up to
+eight members or of two drawn at random by share. A member without a sample counts as the fleet's median, not as zero:
+Traefik's leasttime scores it zero and stampedes every newcomer. Failures are charged as a full timeout when they are
+recorded, so failing fast never attracts load. One first attempt in fifty goes to a member drawn at random by share (the
+exploration floor), so that a recovered instance is found out.
+
+Old measurements fade towards zero, which is how slowness is forgiven; but nobody counts as faster than half the median
+by fading, or the one that rested longest would get every request until its first answer. Pick: O(min(n, 8)), above that
+O(log n); on a retry the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from statistics import median
 from typing import TYPE_CHECKING
 
+from wmesh.balance.draws import Draws
 from wmesh.balance.least_connections import SCAN_LIMIT
+from wmesh.balance.typical import Typical
+from wmesh.model import ServiceSpec
 
 if TYPE_CHECKING:
     from wmesh.cluster.member import Member
@@ -22,39 +28,66 @@ if TYPE_CHECKING:
 EXPLORE = 0.02
 COLD = 0.030
 """Seconds assumed while nobody has a sample (Linkerd's default round trip)."""
+LEAST = 1e-6
+"""Seconds below which a median is no measurement any more, only old."""
+FADED = 0.5
+"""The part of the median below which no latency counts."""
+
+
+def _latency(member: Member, now: float) -> float | None:
+    return member.latency.value(now)
 
 
 class LeastResponseTime:
-    def __init__(self, random: Random) -> None:
+    """Scores: seconds that a request would take there, for each unit of share; low wins, of all or of two drawn."""
+
+    def __init__(self, spec: ServiceSpec, random: Random) -> None:
         self._draw = random.random
-        self._members: tuple[Member, ...] = ()
+        self._draws = Draws(random.random)
+        self._typical = Typical(random.random, _latency, COLD)
 
     def rebuild(self, members: Sequence[Member]) -> None:
-        self._members = tuple(members)
+        self._draws = Draws(self._draw, members)
+        self._typical.rebuild(members)
 
     def pick(self, key: bytes, tried: Sequence[Member], now: float) -> Member | None:
-        members: Sequence[Member] = self._members
-        if tried:
-            members = [member for member in members if member not in tried]
+        draws = self._draws
+        members: Sequence[Member] = draws.members
         count = len(members)
-        if count < 2:
-            return members[0] if count else None
-        draw = self._draw()
-        if draw < EXPLORE:
-            return members[int(self._draw() * count)]
-        draw = (draw - EXPLORE) / (1.0 - EXPLORE)
+        if not tried and self._draw() < EXPLORE:
+            return draws.one()
         if count > SCAN_LIMIT:
-            members = (members[int(draw * count)], members[int(self._draw() * count)])
-        else:
+            pair = draws.two(tried)
+            if pair is None:
+                return None
+            members = pair
+        elif count:
             # The scan starts at a random place, so that equal scores are spread.
-            start = int(draw * count)
+            start = int(self._draw() * count)
             members = (*members[start:], *members[:start])
-        levels = [member.latency.value(now) for member in members]
-        known = [level for level in levels if level is not None]
-        cold = median(known) if known else COLD
-        best, least = members[0], float("inf")
-        for member, level in zip(members, levels, strict=True):
-            score = (cold if level is None else level) * (member.in_flight + 1) / member.weight
-            if score < least:
-                best, least = member, score
+        typical = max(self._typical.level(now), LEAST)
+        floor = typical * FADED
+        best: Member | None = None
+        least = 0.0
+        for member in members:
+            level = member.latency.value(now)
+            if level is None:
+                level = typical
+            elif level < floor:
+                level = floor
+            score = level * (member.in_flight + 1) / member.share
+            if (best is None or score < least) and (not tried or member not in tried):
+                best = member
+                least = score
         return best
+
+    def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
+        typical = max(self._typical.peek(now), LEAST)
+        found = []
+        for member in self._draws.members:
+            level = member.latency.value(now)
+            known = typical if level is None else max(level, typical * FADED)
+            words = f"{known * 1000:.3g} ms{' (the median: not measured)' if level is None else ''}"
+            words += f", {member.in_flight} in flight / share {member.share:g}"
+            found.append((member, known * (member.in_flight + 1) / member.share, words))
+        return found

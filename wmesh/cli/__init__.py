@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from wmesh import __version__
-from wmesh.cli import check, instances, register, scripts, services
+from wmesh.cli import check, explain, instances, register, scripts, services
 
-COMMANDS = (check, register, services, instances, scripts)
+COMMANDS = (check, register, services, instances, explain, scripts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

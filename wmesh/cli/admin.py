@@ -12,13 +12,15 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from wmesh.cli.shapes import fits
 from wmesh.cli.tables import clean
 from wmesh.config import load
 from wmesh.errors import ConfigError, MeshError
+from wmesh.plugins import known
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -51,7 +53,7 @@ class Admin:
         self._secure = parts.scheme == "https"
         self._prefix = "" if self._path else parts.path.rstrip("/")
 
-    def get(self, *segments: str, shape: Any) -> Any:
+    def get(self, *segments: str, shape: Any, query: Sequence[tuple[str, str]] = ()) -> Any:
         """The document at a path, which has this shape (see `wmesh.cli.shapes`).
 
         Fails with AdminError, which carries the reason that the gateway gave, or says that it is no gateway.
@@ -60,6 +62,8 @@ class Admin:
         from http.client import HTTPException
 
         path = "/".join([self._prefix, *(quote(segment, safe="") for segment in segments)])
+        if query:
+            path = f"{path}?{urlencode(query)}"
         connection = self._connection()
         try:
             connection.request("GET", path, headers={"Accept": "application/json"})
@@ -109,7 +113,7 @@ def admin_for(arguments: argparse.Namespace) -> Admin:
     if arguments.config is None:
         return Admin(arguments.admin or DEFAULT)
     try:
-        listen = load(arguments.config, os.environ).config.gateway.admin_listen
+        listen = load(arguments.config, os.environ, known()).config.gateway.admin_listen
     except ConfigError as error:
         raise AdminError(str(error)) from error
     if not listen:

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from wmesh.config import Loaded, load
+from wmesh.config import Loaded
 from wmesh.control.registry.tls import check_files
 from wmesh.errors import ConfigError, RegistryError
 from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
+from wmesh.plugins import configure
 from wmesh.registry_url import parse_target
 
 
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the problems, or the summary."""
     try:
-        loaded = load(arguments.config, os.environ)
+        loaded, _ = configure(arguments.config, os.environ)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

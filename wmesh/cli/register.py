@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from wmesh.config import load, parse
 from wmesh.errors import ConfigError, MeshError
 from wmesh.model import CheckSpec, MeshConfig, ServiceSpec
+from wmesh.plugins import known
 
 if TYPE_CHECKING:
     from wmesh.cli.companion import Plan
@@ -123,9 +124,9 @@ def _config(arguments: argparse.Namespace) -> MeshConfig:
     """The gateway's configuration, or what the environment says without one. Fails with ConfigError."""
     try:
         if arguments.config is not None:
-            return load(arguments.config, os.environ).config
+            return load(arguments.config, os.environ, known()).config
         # Whoever names the registry is not disturbed by what the environment says about another one.
-        return parse("", "environment", {} if arguments.registry else os.environ).config
+        return parse("", "environment", {} if arguments.registry else os.environ, known()).config
     except ConfigError as error:
         raise ConfigError(error.problems) from None
 

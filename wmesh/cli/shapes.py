@@ -51,6 +51,40 @@ SERVICES = {
 REGISTRATIONS = {"services": {str: [{**_SEEN, "host": str, "port": int}]}}
 """At /service-mesh/registry."""
 
+EXPLAINED = {
+    "service?": str,
+    "strategy?": str,
+    "route?": str,
+    "target?": str,
+    "pick?": str,
+    "why": str,
+    "subset?": str,
+    "zone?": str,
+    "key?": str,
+    "bound?": str,
+    "panic?": bool,
+    "candidates_total?": int,
+    "excluded_total?": int,
+    "candidates?": [{"id": str, "address": str, "score": NUMBER, "note": str, "reasons": [str]}],
+    "excluded?": [{"id": str, "address": str, "reasons": [str]}],
+}
+"""At /service-mesh/explain. Without a service it has no more than a reason."""
+
+DECISION = {
+    "request_id": str,
+    "ago_seconds": NUMBER,
+    "milliseconds": NUMBER,
+    "method": str,
+    "target": str,
+    "route?": str,
+    "service?": str,
+    "strategy?": str,
+    "status?": int,
+    "instance?": str,
+    "steps": [{"at_ms": NUMBER, "what": str}],
+}
+"""At /service-mesh/decisions/ID."""
+
 
 def fits(value: Any, shape: Any) -> bool:
     """Whether a value that JSON can say has this shape."""

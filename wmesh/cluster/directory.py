@@ -14,6 +14,8 @@ from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.member import Member
 from wmesh.events import (
     AdminStateChanged,
+    BreakerChanged,
+    EjectionChanged,
     Event,
     HealthChanged,
     InstanceAdded,
@@ -22,9 +24,10 @@ from wmesh.events import (
     InstanceUpdated,
     LoadReported,
     SuspicionChanged,
+    WeightChanged,
 )
 from wmesh.interfaces import EventSink, Strategy
-from wmesh.model import CheckResult, InstanceRecord, ServiceSpec
+from wmesh.model import AdminState, CheckResult, Health, InstanceRecord, ServiceSpec
 
 ANOTHER_LIFE = "replaced"
 """Why an instance is gone whose id another life has taken."""
@@ -41,10 +44,27 @@ class Directory:
         specs: Iterable[ServiceSpec],
         make_strategy: Callable[[ServiceSpec], Strategy],
         clock: Callable[[], float],
+        *,
+        chance: Callable[[], float] = float,
+        zone: str = "",
     ) -> None:
+        """`chance` answers numbers in [0, 1), for jitter. `zone` is where this process runs; services with
+        `zone_preference` prefer instances there."""
         self._clock = clock
         self._sinks: list[EventSink] = []
-        self.clusters = {spec.name: Cluster(spec, make_strategy(spec)) for spec in specs}
+        self._wills: dict[tuple[str, str], AdminState] = {}
+        self._weights: dict[tuple[str, str], int] = {}
+        self.clusters = {
+            spec.name: Cluster(
+                spec,
+                make_strategy,
+                tell=self._tell,
+                chance=chance,
+                zone=zone if spec.zone_preference else "",
+                now=clock(),
+            )
+            for spec in specs
+        }
         self.unclaimed: dict[tuple[str, str], InstanceRecord] = {}
 
     def subscribe(self, sink: EventSink) -> None:
@@ -65,10 +85,25 @@ class Directory:
                     self._drop(service, id, event)
             case InstancesReset(origin, records):
                 self._reset(origin, records)
-            case AdminStateChanged(service, id, state):
+            case AdminStateChanged(service, id, state, lasting):
                 member = self.member(service, id)
                 if member is not None and member.admin is not state:
+                    if state is AdminState.READY:
+                        self._wills.pop((service, id), None)
+                    elif lasting:
+                        self._wills[service, id] = state
                     member.admin = state
+                    member.admin_since = self._clock()
+                    self.clusters[service].stale = True
+                    self._tell(event)
+            case WeightChanged(service, id, weight):
+                member = self.member(service, id)
+                if member is not None and self._weights.get((service, id)) != weight:
+                    if weight is None:
+                        del self._weights[service, id]
+                    else:
+                        self._weights[service, id] = weight
+                    member.weight = weight if weight is not None else member.record.weight
                     self.clusters[service].stale = True
                     self._tell(event)
             case SuspicionChanged(service, id, reason):
@@ -82,9 +117,10 @@ class Directory:
                 member = self.member(service, id)
                 if member is not None:
                     member.load = sample
+                    member.load_since = self._clock()
                     self._tell(event)
-            case HealthChanged():
-                raise TypeError("health comes from observe(), not from events")
+            case HealthChanged() | BreakerChanged() | EjectionChanged():
+                raise TypeError("evidence comes from checks and from traffic, not from events")
 
     def observe(self, member: Member, result: CheckResult) -> None:
         """Take one result of an active check; a flip is told as HealthChanged. Results of members gone are ignored."""
@@ -96,14 +132,26 @@ class Directory:
             cluster.checks_passed += 1
         else:
             cluster.checks_failed += 1
+        now = self._clock()
         member.checked = result.elapsed
         if result.ok or result.warning:
             # A check that fails early learns nothing of what the last one warned of.
             member.warning = result.warning
         old = member.health.state
-        if member.health.observe(result.ok, result.reason, self._clock(), result.proof):
+        cluster.checked(member, result.ok, now)
+        if member.health.observe(result.ok, result.reason, now, result.proof):
             cluster.stale = True
+            if result.ok:
+                cluster.joined(member, now)
             self._tell(HealthChanged(record.service, record.id, old, member.health.state, result.reason))
+            if result.ok and cluster.waiting:
+                cluster.serve(now)
+
+    def review(self) -> None:
+        """Do what time alone brings: breakers to be tried again, slow starts, requests that waited too long."""
+        now = self._clock()
+        for cluster in self.clusters.values():
+            cluster.review(now)
 
     def _put(self, record: InstanceRecord) -> None:
         cluster = self.clusters.get(record.service)
@@ -117,14 +165,21 @@ class Directory:
             if member.record == record:
                 return
             member.record = record
-            member.weight = record.weight
+            member.weight = self._weights.get((record.service, record.id), record.weight)
+            member.share = member.weight * member.ramp
             cluster.stale = True
             self._tell(InstanceUpdated(record))
             return
         if member is not None:
             self._drop(record.service, record.id, InstanceRemoved(record.service, record.id, ANOTHER_LIFE))
-        cluster.members[record.id] = Member(record, cluster.spec, self._clock())
+        now = self._clock()
+        member = cluster.members[record.id] = Member(record, cluster.spec, now, cluster.chance)
+        # The operator meant the instance of this name, not this life of it: it stays out while it is restarted.
+        member.admin = self._wills.get((record.service, record.id), member.admin)
+        member.weight = self._weights.get((record.service, record.id), member.weight)
         cluster.stale = True
+        if member.health.state is Health.HEALTHY:
+            cluster.joined(member, now)
         self._tell(InstanceAdded(record))
 
     def _drop(self, service: str, id: str, event: InstanceRemoved) -> None:

@@ -18,9 +18,12 @@ from wmesh.model import CheckSpec, Health
 
 
 class ActiveHealth:
-    """Health by active checks. `state` is the verdict, `streak` how many results in a row speak against it."""
+    """Health by active checks. `state` is the verdict, `streak` how many results in a row speak against it.
 
-    __slots__ = ("fall", "reason", "rise", "since", "state", "streak")
+    `proven`: it was healthy once, and nothing has proved since that somebody else answers there.
+    """
+
+    __slots__ = ("fall", "proven", "reason", "rise", "since", "state", "streak")
 
     def __init__(self, spec: CheckSpec, now: float) -> None:
         self.fall = spec.fall
@@ -30,9 +33,11 @@ class ActiveHealth:
         self.reason = "not checked yet" if spec.enabled else "checks are off"
         self.since = now
         self.streak = 0
+        self.proven = not spec.enabled
 
     def observe(self, ok: bool, reason: str, now: float, proof: bool = False) -> bool:
         """Take one result; True when the state flipped. `reason` is kept while it explains the state."""
+        self.proven = not proof and (ok or self.proven)
         if ok == (self.state is Health.HEALTHY) and self.state is not Health.UNKNOWN:
             self.streak = 0
             self.reason = reason

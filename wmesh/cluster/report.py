@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from wmesh.cluster.breaker import Breaker
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
@@ -47,7 +48,10 @@ def service_report(cluster: Cluster, now: float) -> dict[str, Any]:
         "healthy": sum(member.health.state is Health.HEALTHY for member in members),
         "available": sum(member.available(now) for member in members),
         "total": len(members),
+        "breaker": _state(cluster.breaker),
+        "panic": cluster.panicking and bool(cluster.eligible),
         "in_flight": cluster.in_flight,
+        "queued": cluster.queued(),
         "max_connections": cluster.limit,
         "requests": cluster.requests,
         "failures": cluster.failures,
@@ -89,6 +93,15 @@ def service_health(cluster: Cluster, now: float) -> dict[str, Any]:
                 "admin": member.admin.name.lower(),
                 "available": member.available(now),
                 "reasons": list(member.reasons(now)),
+                "verdict": [
+                    {
+                        "aspect": finding.aspect,
+                        "against": finding.against,
+                        "text": finding.text,
+                        "since_seconds": _seconds(now - finding.since),
+                    }
+                    for finding in member.verdict(now)
+                ],
                 "suspect": _suspicion(member, now),
                 "warning": member.warning or None,
             }
@@ -102,6 +115,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
 
     `since_seconds` is how long its health has been what it is, `age_seconds` how long this process has known it.
     `suspect` is null, or why and for how long the registry has not vouched for it; it serves while its checks pass.
+    `breaker` is the state of its circuit breaker, `ramp` the part of its weight that a slow start leaves it (1: all).
     `check_ms` is how long its last check took, `warning` what that found that an operator should see to; or null.
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
     `in_flight` counts the requests that this process has there, `load.in_flight` is what the instance counts itself.
@@ -120,6 +134,8 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
         "admin": member.admin.name.lower(),
         "available": member.available(now),
         "reasons": list(member.reasons(now)),
+        "breaker": _state(member.breaker),
+        "ramp": round(member.ramp, 3),
         "suspect": _suspicion(member, now),
         "check_ms": None if member.checked is None else round(member.checked * 1000.0, 3),
         "warning": member.warning or None,
@@ -154,6 +170,10 @@ def service_status(cluster: Cluster, now: float) -> tuple[str, str]:
     if all(member.full() for member in serving):
         return "degraded", "every instance has its limit of requests in flight"
     return "healthy", ""
+
+
+def _state(breaker: Breaker | None) -> str | None:
+    return None if breaker is None else breaker.state.name.lower()
 
 
 def _all(count: int) -> str:

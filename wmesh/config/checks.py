@@ -16,9 +16,10 @@ from wmesh.config.draft import Draft
 from wmesh.config.health_rules import check_health
 from wmesh.config.places import bound_port
 from wmesh.config.schema import RESERVED, SERVICE
+from wmesh.config.traffic_rules import check_traffic
 from wmesh.config.units import show_duration
 from wmesh.config.wording import did_you_mean
-from wmesh.model import Address, MeshConfig, RouteSpec, ServiceSpec, StaticInstance
+from wmesh.model import Address, MeshConfig, ServiceSpec, StaticInstance
 
 
 def check(draft: Draft, config: MeshConfig) -> None:
@@ -27,6 +28,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         _sources(draft, config, spec)
         _bounds(draft, spec)
         check_health(draft, section_of(spec), spec)
+        check_traffic(draft, section_of(spec), config, spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)
@@ -119,15 +121,17 @@ def _cycles(draft: Draft, config: MeshConfig) -> None:
 
 def _routes(draft: Draft, config: MeshConfig) -> None:
     """No two services may claim the same requests."""
-    claimed: dict[RouteSpec, tuple[str, str]] = {}
+    claimed: dict[tuple[str, str], tuple[str, str]] = {}
     if config.gateway.admin_listen:
-        claimed.update((route, ("gateway", "admin_routes")) for route in config.gateway.admin_routes)
+        claimed.update(
+            ((route.host, route.prefix), ("gateway", "admin_routes")) for route in config.gateway.admin_routes
+        )
     for spec in config.services:
         section = section_of(spec)
         if not draft.sound(section, "routes"):
             continue
         for route in spec.routes:
-            other, option = claimed.setdefault(route, (section, "routes"))
+            other, option = claimed.setdefault((route.host, route.prefix), (section, "routes"))
             if other != section:
                 owner, hint = f"[{other}]", "give one of them another"
                 if other == "gateway":

@@ -7,9 +7,11 @@ refused is `broken`: later stages leave it alone, so that one slip is reported o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from wmesh.balance import STRATEGIES
 from wmesh.config.schema import kind_of
 from wmesh.config.wording import printable, quoted
 from wmesh.errors import Problem
@@ -30,10 +32,14 @@ class Origin:
 
 
 class Draft:
-    """What the stages share. `declared` are all names that some `[service:NAME]` has, also bad ones."""
+    """What the stages share.
 
-    def __init__(self, source: str) -> None:
+    `declared` are all names that some `[service:NAME]` has, also bad ones; `strategies` all that a service may name.
+    """
+
+    def __init__(self, source: str, strategies: Collection[str] = tuple(STRATEGIES)) -> None:
         self.source = source
+        self.strategies = strategies
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.headers: dict[str, int] = {}

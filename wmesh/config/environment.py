@@ -16,7 +16,7 @@ from typing import Any
 from wmesh.config import kinds, places, units
 from wmesh.config.draft import Draft, Origin
 from wmesh.config.kinds import Kind
-from wmesh.config.schema import SECTIONS
+from wmesh.config.schema import SECTIONS, kind_for
 from wmesh.config.wording import Invalid, quoted
 from wmesh.errors import RegistryError
 from wmesh.registry_url import SENTINEL_PORT, Place, Sentinels, Target, parse_target, read_places
@@ -125,7 +125,7 @@ def apply(draft: Draft, environ: Mapping[str, str]) -> None:
 
 
 def _apply(draft: Draft, variable: Variable, text: str) -> None:
-    kind = SECTIONS[variable.section].options[variable.option].kind
+    kind = kind_for(SECTIONS[variable.section].options[variable.option], draft.strategies)
     bare = variable.milliseconds and units.is_bare(text)
     text += "ms" if bare else ""
     try:

@@ -117,6 +117,21 @@ def percent(high: int) -> Kind:
     return Kind(f"NUMBER (above 0, up to {high})", read, "{:g}".format, "percent")
 
 
+def factor(high: int) -> Kind:
+    """Whole percent, of what would be even: above 100, or 0 for no bound."""
+    hint = f"write a number from 101 to {high}, or 0 for no bound"
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18} ?%?", text):
+            raise Invalid(f"{quoted(text)} is not a whole percentage", common_hint(text) or hint)
+        number = int(text.rstrip("% "))
+        if number and not 100 < number <= high:
+            raise Invalid(f"{quoted(text)} is out of range", hint)
+        return number
+
+    return Kind(f"NUMBER (101 to {high}; 0: no bound)", read, str, "percent")
+
+
 def duration(low: float, high: float) -> Kind:
     """Seconds within bounds, both included."""
     bounds = f"{units.show_duration(low)} to {units.show_duration(high)}"
@@ -158,6 +173,12 @@ def choice(names: Collection[str], what: str, aliases: dict[str, str] | None = N
         return name
 
     return Kind(" | ".join(names), read)
+
+
+def each_of(names: Collection[str], what: str) -> Kind:
+    """A list of such names."""
+    one = choice(names, what)
+    return Kind(", ".join(names), lambda text: each(items(text), one.read), show_all, many=True)
 
 
 def word(syntax: str, pattern: str, hint: str) -> Kind:

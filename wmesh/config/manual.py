@@ -90,7 +90,8 @@ _STRATEGIES = """\
 Strategies
 ==========
 
-The names that ``load_balancing_strategy`` knows:
+The names that ``load_balancing_strategy`` knows; :doc:`strategies` says which is for what. Installed packages may bring
+others.
 """
 
 

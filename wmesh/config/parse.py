@@ -9,29 +9,47 @@ file system, and only to read the one file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from wmesh.balance import STRATEGIES
 from wmesh.config import checks, environment
 from wmesh.config.draft import Draft, Origin
+from wmesh.config.kinds import Kind
 from wmesh.config.option import Option
 from wmesh.config.reader import Entry, Section, read
-from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, kind_of
+from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, kind_for, kind_of
 from wmesh.config.wording import Invalid, did_you_mean, nearest, quoted
 from wmesh.errors import ConfigError, Problem
 from wmesh.model import (
+    AdaptiveSpec,
+    BreakerSpec,
     CheckSpec,
     GatewaySpec,
     MeshConfig,
     MeshSpec,
+    OutlierSpec,
+    QueueSpec,
     RegistrySpec,
     RouteSpec,
     ScalingSpec,
     ServiceSpec,
+    StickySpec,
 )
+
+INNER: Mapping[str, type[Any]] = {
+    "adaptive": AdaptiveSpec,
+    "breaker": BreakerSpec,
+    "check": CheckSpec,
+    "outlier": OutlierSpec,
+    "queue": QueueSpec,
+    "scaling": ScalingSpec,
+    "sticky": StickySpec,
+}
+"""Records inside that of a service, by field."""
 
 _service_name = re.compile(SERVICE_NAME)
 _any_option = re.compile(r"([a-z_]+)\s*=")
@@ -48,7 +66,7 @@ class Loaded:
     origins: Mapping[tuple[str, str], Origin]
 
 
-def load(path: str, environ: Mapping[str, str]) -> Loaded:
+def load(path: str, environ: Mapping[str, str], strategies: Collection[str] = tuple(STRATEGIES)) -> Loaded:
     """Read a file and parse it. Raises `ConfigError`, also where the file cannot be read."""
     try:
         raw = Path(path).read_bytes()
@@ -62,12 +80,17 @@ def load(path: str, environ: Mapping[str, str]) -> Loaded:
         line = raw.count(b"\n", 0, error.start) + 1
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
         raise ConfigError([_file_problem(path, line, message, "save the file as UTF-8")]) from None
-    return parse(text, path, environ)
+    return parse(text, path, environ, strategies)
 
 
-def parse(text: str, source: str, environ: Mapping[str, str]) -> Loaded:
-    """Understand a configuration. `source` is what messages call it. Raises `ConfigError` with all problems."""
-    draft = Draft(source)
+def parse(
+    text: str, source: str, environ: Mapping[str, str], strategies: Collection[str] = tuple(STRATEGIES)
+) -> Loaded:
+    """Understand a configuration. `source` is what messages call it. Raises `ConfigError` with all problems.
+
+    `strategies` are the names that `load_balancing_strategy` may have (see `wmesh.plugins`).
+    """
+    draft = Draft(source, strategies)
     sections, draft.problems = read(text, source)
     for section in sections:
         _section(draft, section)
@@ -146,7 +169,7 @@ def _entry(draft: Draft, section: str, kind: SectionKind, entry: Entry) -> None:
             draft.spoil(section, entry.name, origin)
             return
     try:
-        value = _value(entry, option)
+        value = _value(entry, option, kind_for(option, draft.strategies))
     except Invalid as error:
         for bad in (error, *error.others):
             draft.file_problem(entry.line_of(bad.row), section, entry.name, bad.message, bad.hint)
@@ -155,8 +178,7 @@ def _entry(draft: Draft, section: str, kind: SectionKind, entry: Entry) -> None:
     draft.put(section, entry.name, value, origin)
 
 
-def _value(entry: Entry, option: Option) -> object:
-    kind = option.kind
+def _value(entry: Entry, option: Option, kind: Kind) -> object:
     if not entry.text.strip():
         if kind.empty is None:
             example = option.example.partition("=")[2].split("\n")
@@ -192,14 +214,15 @@ def _build(draft: Draft) -> MeshConfig:
 def _service_spec(draft: Draft, name: str) -> ServiceSpec:
     section = f"service:{name}"
     values = _fields(draft, section)
-    check = CheckSpec(**values.pop("check", {}))
+    inner = {name: record(**values.pop(name, {})) for name, record in INNER.items()}
+    check = inner.pop("check")
     if not draft.given(section, "health_check_fast_interval") and check.fast_interval > check.interval:
         check = replace(check, fast_interval=check.interval)
-    scaling = ScalingSpec(**values.pop("scaling", {}))
+    scaling = inner.pop("scaling")
     if not draft.given(section, "max_instances") and scaling.max_instances < scaling.min_instances:
         scaling = replace(scaling, max_instances=scaling.min_instances)
     values.setdefault("routes", (RouteSpec("", f"/{name}/"),))
-    spec = ServiceSpec(name=name, check=check, scaling=scaling, **values)
+    spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
     return spec if spec.proxy_enabled else replace(spec, routes=())
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wmesh.config.kinds import Kind, each, items, show_all
 from wmesh.config.wording import Invalid, common_hint, nearest, quoted
 from wmesh.errors import RegistryError
-from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance
+from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance, Subset
 from wmesh.registry_url import parse_target
 
 LISTENERS = ("tcp", "unix", "systemd", "ssl", "tls")
@@ -180,6 +181,40 @@ def _read_route(item: str) -> RouteSpec:
     return RouteSpec(host.lower(), prefix)
 
 
+def _read_service_route(item: str) -> RouteSpec:
+    """A route, and perhaps which instances it is for."""
+    place, *conditions = item.split()
+    route = _read_route(place)
+    version, tags = "", []
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals or name not in ("version", "tag") or not re.fullmatch(r"[A-Za-z0-9._:/=+\-]{1,64}", value):
+            raise Invalid(f"{quoted(condition)} is no condition", "write version=V or tag=T, with spaces between")
+        if name == "tag":
+            tags.append(value)
+        elif version:
+            raise Invalid(f"{quoted(item)} asks for two versions", "an instance has one; make two routes")
+        else:
+            version = value
+    return replace(route, subset=Subset(version, tuple(tags)))
+
+
+def _read_hash_source(text: str) -> str:
+    kind, colon, name = text.partition(":")
+    kind = kind.lower()
+    known = "client, header:NAME, cookie:NAME, query:NAME, path, path:N"
+    if kind not in ("client", "header", "cookie", "query", "path"):
+        meant = nearest(kind, ("client", "header", "cookie", "query", "path"))
+        raise Invalid(f"{quoted(text)} is nothing to hash", f"did you mean {meant}? {known}" if meant else known)
+    if kind == "client" and colon:
+        raise Invalid("client takes no name", "write client")
+    if kind == "path" and (colon and not re.fullmatch(r"[1-9][0-9]?", name)):
+        raise Invalid(f"{quoted(name)} is not a segment of a path", "write path:1 for the first; or path for all of it")
+    if kind in ("header", "cookie", "query") and not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]{1,128}", name):
+        raise Invalid(f"{kind} needs a name", f"write {kind}:NAME")
+    return f"{kind}{colon}{name}"
+
+
 def _read_health_path(text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
         hint = "write only the path, like /health" if "://" in text else "write a path that begins with a slash"
@@ -263,6 +298,14 @@ def _read_registry(text: str) -> str:
 host = Kind("HOST", read_host)
 port = Kind("PORT (1 to 65535)", read_port)
 health_path = Kind("/PATH", _read_health_path, empty="")
+hash_source = Kind("client | header:NAME | cookie:NAME | query:NAME | path | path:N", _read_hash_source)
+service_routes = Kind(
+    "[HOST]/PREFIX [version=V] [tag=T], …",
+    lambda text: each(items(text), _read_service_route, lambda route: (route.host, route.prefix)),
+    show_all,
+    many=True,
+    empty=(),
+)
 instances = Kind(
     "HOST:PORT [weight=N] | dns:NAME:PORT [weight=N] | srv:NAME, …", _read_instances, show_all, many=True, empty=()
 )

@@ -12,14 +12,16 @@ Longer than most files because it is the manual's text as well. The options of h
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wmesh.balance import STRATEGIES
 from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
+from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
+from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, RETRIES, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
@@ -49,6 +51,11 @@ class SectionKind:
         return option.default or ("" if value is None else option.kind.show(value))
 
 
+def kind_for(option: Option, strategies: Collection[str]) -> Kind:
+    """The kind of an option's value where `strategies` are those that there are: the built-in ones are not all."""
+    return kinds.choice(strategies, "strategy") if option.path == "strategy" else option.kind
+
+
 def _section(name: str, header: str, text: str, defaults: object, *options: Option) -> SectionKind:
     return SectionKind(name, header, text, defaults, {option.name: option for option in options})
 
@@ -70,6 +77,13 @@ MESH = _section(
         "The least important messages that are still logged.",
         "log_level = debug",
         notes=("debug also shows what launched instances print and what Twisted has to say; it is not for every day.",),
+    ),
+    Option(
+        "zone",
+        kinds.word("NAME", r"[A-Za-z0-9._\-]{1,64}", "use letters, digits and . _ -"),
+        "Where this gateway runs: a data centre, a rack. See zone_preference of services.",
+        "zone = eu-1a",
+        default="none",
     ),
     Option(
         "state_dir",
@@ -157,6 +171,20 @@ GATEWAY = _section(
         kinds.switch(),
         "Also tell instances of the client in the standard Forwarded header (RFC 7239), beside the X-Forwarded ones.",
         "forwarded_header = yes",
+    ),
+    Option(
+        "decisions",
+        kinds.whole(0, 1_000_000, "requests", zero="none"),
+        "Of how many requests it is remembered what became of them and why (``GET /service-mesh/decisions/ID``).",
+        "decisions = 10000",
+        notes=("A record keeps the request's target, and takes about half a kilobyte.",),
+    ),
+    Option(
+        "sticky_secret",
+        kinds.word("TEXT", r"[!-~]{16,256}", "use 16 to 256 printable characters without spaces"),
+        "What the cookies of sticky sessions are signed with. Gateways that serve the same clients need the same one.",
+        "sticky_secret = 9f86d081884c7d659a2feaa0c55ad015",
+        default="made at the first start, and kept in state_dir",
     ),
     Option(
         "operate_from",
@@ -324,7 +352,8 @@ SERVICE = _section(
     Option(
         "capacity",
         kinds.whole(1, 1_000_000, "requests"),
-        "How many requests at once one instance is meant to bear. Scaling measures load against it.",
+        "How many requests at once one instance is meant to bear. Scaling measures load against it, and the strategy"
+        " first fills instances up to it.",
         "capacity = 150",
     ),
     Option(
@@ -343,25 +372,37 @@ SERVICE = _section(
     Option(
         "load_balancing_strategy",
         kinds.choice(tuple(STRATEGIES), "strategy"),
-        "How an instance is chosen for a request.",
+        "How an instance is chosen for a request. The page on strategies says which is for what.",
         "load_balancing_strategy = least_connections",
         field="strategy",
-        notes=("DEFAULT_LOAD_BALANCING_STRATEGY changes the default for services that name none.",),
+        notes=(
+            "DEFAULT_LOAD_BALANCING_STRATEGY changes the default for services that name none.",
+            "Installed packages may bring others (entry point group ``wmesh.strategies``).",
+        ),
     ),
     Option(
-        "sticky_sessions",
-        kinds.switch(),
-        "Whether a client stays with the instance that it was first given.",
-        "sticky_sessions = yes",
-        inert="this version has no stickiness; every request is balanced afresh",
+        "hash_balance_factor",
+        kinds.factor(10_000),
+        "With consistent_hash: the most that one instance may have in flight, in percent of its part of all requests in"
+        " flight. Above it a key goes to its next choice.",
+        "hash_balance_factor = 125",
+        notes=(
+            "The part is an equal one, or by weight, and the bound is rounded up.",
+            "Nearer to 100 is more even, further from it keeps more keys at their first choice. 125 to 200 is usual.",
+        ),
     ),
     Option(
-        "circuit_breaker_enabled",
-        kinds.switch(),
-        "Whether an instance that keeps failing requests is left alone for a while.",
-        "circuit_breaker_enabled = no",
-        inert="this version has no circuit breakers; health checks alone take instances out",
+        "hash_on",
+        places.hash_source,
+        "What ``consistent_hash`` hashes of a request: the client's address, a header field, a cookie, a parameter of"
+        " the query, the whole path or one segment of it. Requests that lack it go by the client's address.",
+        "hash_on = header:X-User",
     ),
+    *STICKY,
+    *BREAKER,
+    *OUTLIERS,
+    *QUEUE,
+    *ADAPTIVE,
     Option(
         "proxy_enabled",
         kinds.switch(),
@@ -464,12 +505,14 @@ SERVICE = _section(
     ),
     Option(
         "routes",
-        places.routes,
+        places.service_routes,
         "Which requests go to the service: those whose path begins with PREFIX and, where a HOST is given, whose Host"
         " header names it. The longest prefix wins; a host wins over none.",
-        "routes = shop.example.com/, /shop/",
+        "routes = shop.example.com/, /shop/, /shop-next/ version=2.0.0",
         default="/NAME/",
         notes=(
+            "``version=V`` and ``tag=T`` (which may be repeated) behind a route send its requests only to instances"
+            " registered with that version and all those tags.",
             "A prefix that ends with a slash also takes the path without it: ``/shop/`` takes ``/shop``.",
             "Two services cannot have the same route. Empty: the service has no route.",
         ),
@@ -508,6 +551,7 @@ SERVICE = _section(
         "keepalive_timeout = 50s",
         notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
     ),
+    *RETRIES,
     Option(
         "timeout_connect",
         kinds.duration(0.01, HOUR),

@@ -12,22 +12,33 @@ from __future__ import annotations
 import enum
 import os
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import wmesh
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
-from wmesh.cluster.report import directory_report, service_health, service_report, service_status
+from wmesh.cluster.report import directory_report, instance_report, service_health, service_report, service_status
 from wmesh.errors import ControlError
-from wmesh.events import Event, HealthChanged, InstanceAdded, InstanceRemoved
-from wmesh.interfaces import Registry
+from wmesh.events import (
+    AdminStateChanged,
+    BreakerChanged,
+    EjectionChanged,
+    Event,
+    HealthChanged,
+    InstanceAdded,
+    InstanceRemoved,
+    WeightChanged,
+)
+from wmesh.interfaces import Registry, Unset
 from wmesh.metrics.traffic import Traffic, merged
-from wmesh.model import Health, MeshConfig, ServiceSpec
+from wmesh.model import AdminState, Health, MeshConfig, ServiceSpec
 
 _WHERE = ("port", "interface", "address", "domain", "index")
 
 
+MAX_WEIGHT = 1000
 NOT_PRESERVED: Mapping[str, Any] = {"frozen": False, "since_seconds": None, "scopes": [], "held": 0}
 
 
@@ -49,6 +60,20 @@ class Scales(Protocol):
         """Plain JSON values."""
 
 
+class Explains(Protocol):
+    """The part of `wmesh.proxy.whys.Whys` that is needed here; fails with ControlError."""
+
+    def service(self, name: str, client: str) -> Mapping[str, Any]: ...
+
+    def request(
+        self, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]
+    ) -> Mapping[str, Any]: ...
+
+    def decision(self, request_id: str) -> Mapping[str, Any]: ...
+
+    def recent(self, count: int) -> Sequence[Mapping[str, Any]]: ...
+
+
 class MeshControls:
     """Made before the first instance is applied to the Directory, so that every registration is counted.
 
@@ -68,6 +93,7 @@ class MeshControls:
         started: float,
         preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
         sources: Callable[[], Sequence[Mapping[str, Any]]] = list,
+        whys: Explains | None = None,
     ) -> None:
         self.phase = Phase.STARTING
         self._config = config
@@ -80,9 +106,12 @@ class MeshControls:
         self._started = started
         self._preservation = preservation
         self._sources = sources
+        self._whys = whys
         self._registrations = 0
         self._deregistrations = 0
         self._health_changes = 0
+        self._breaker_changes: Counter[tuple[str, str]] = Counter()
+        self._ejections: Counter[str] = Counter()
         directory.subscribe(self._count)
 
     def health(self) -> dict[str, Any]:
@@ -140,7 +169,14 @@ class MeshControls:
             "registry": {**self._staleness(), "preservation": {**self._preservation(), "suspects": self._suspects()}},
             "sources": [*self._sources()],
             "discovery": self._discovery(clusters),
-            "load_balancer": _load_balancer(clusters, traffic),
+            "load_balancer": {
+                **_load_balancer(clusters, traffic),
+                "circuit_breaker_changes": {
+                    state: sum(n for (_, new), n in self._breaker_changes.items() if new == state)
+                    for state in ("open", "half_open", "closed")
+                },
+                "ejections": sum(self._ejections.values()),
+            },
             "proxy": {
                 **merged(traffic.values()).describe(),
                 "services": {name: one.describe() for name, one in traffic.items()},
@@ -165,6 +201,42 @@ class MeshControls:
         if self.phase is Phase.DRAINING:
             raise ControlError("the gateway is stopping", 503)
         return dict(await self._deployment.scale(service, instances))
+
+    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> dict[str, Any]:
+        """Fails with ControlError: 404 no such service or instance, 422 no such state, or no such weight."""
+        cluster = self._cluster(service)
+        member = cluster.members.get(id)
+        if member is None:
+            known = ", ".join(sorted(cluster.members)[:10]) or "none"
+            raise ControlError(f"{service} has no instance {id!r}; it has: {known}", 404)
+        if state is not None and state.upper() not in AdminState.__members__:
+            raise ControlError(f'"state" must be ready, drain or maint, not {state[:40]!r}', 422)
+        if not isinstance(weight, Unset | None) and not 1 <= weight <= MAX_WEIGHT:
+            raise ControlError(f'"weight" must be a whole number from 1 to {MAX_WEIGHT}, or null, not {weight}', 422)
+        if state is not None:
+            self._directory.apply(AdminStateChanged(service, id, AdminState[state.upper()]))
+        if not isinstance(weight, Unset):
+            self._directory.apply(WeightChanged(service, id, weight))
+        return instance_report(member, self._clock())
+
+    def explain(
+        self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]
+    ) -> Mapping[str, Any]:
+        if not service:
+            return self._explainer().request(method, path, host, client, fields)
+        self._cluster(service)
+        return self._explainer().service(service, client)
+
+    def decision(self, request_id: str) -> Mapping[str, Any]:
+        return self._explainer().decision(request_id)
+
+    def decisions(self, count: int) -> Sequence[Mapping[str, Any]]:
+        return self._explainer().recent(count)
+
+    def _explainer(self) -> Explains:
+        if self._whys is None:
+            raise ControlError("nothing is relayed here, so there is nothing to explain", 404)
+        return self._whys
 
     def _clusters(self) -> dict[str, Cluster]:
         return {name: self._directory.clusters[name] for name in self._specs}
@@ -218,6 +290,10 @@ class MeshControls:
                 self._deregistrations += 1
             case HealthChanged(service) if service in self._specs:
                 self._health_changes += 1
+            case BreakerChanged(service, _, _, new) if service in self._specs:
+                self._breaker_changes[service, new] += 1
+            case EjectionChanged(service, _, seconds) if service in self._specs and seconds:
+                self._ejections[service] += 1
 
 
 def listener_label(endpoint: str) -> str:

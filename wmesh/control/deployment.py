@@ -286,7 +286,8 @@ class Deployment:
             reasons = [f"{slot.id}: {slot.trouble()}" for slot in service.staying() if slot.healthy_since is None]
         else:
             members = self._directory.clusters[service.spec.name].members.values()
-            reasons = [f"{member.record.id}: {member.health.reason}" for member in members if not member.eligible()]
+            reasons = [f"{member.record.id}: {member.health.reason}" for member in members
+                if member.health.state is not Health.HEALTHY]
         detail = ", ".join(reasons[:3]) or "no instance is registered"
         return f"not healthy after {service.spec.start_timeout:g} s ({detail})"
 

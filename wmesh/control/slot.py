@@ -121,7 +121,9 @@ class Slot:
             # Held on to, for the Directory forgets it as soon as it is deregistered, and requests may still be out.
             self._draining = self._member()
             if self._draining is not None:
-                self._means.directory.apply(AdminStateChanged(self.spec.name, self.id, AdminState.DRAIN))
+                # For this life only: the next instance in a slot of this name is to serve.
+                drained = AdminStateChanged(self.spec.name, self.id, AdminState.DRAIN, lasting=False)
+                self._means.directory.apply(drained)
             self._nap.wake()
             taken = self._registration.take(self.spec.name, self.id)
             self._withdrawn = within(self._means.clock, REGISTRY_PATIENCE, taken)

@@ -18,26 +18,34 @@ upstream connection is the producer of the client's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmesh.cluster.cluster import Outcome, Refusal, Ticket
+from wmesh.cluster.cluster import NEVER, Outcome, Refusal, Ticket
+from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
+from wmesh.cluster.selection import Waiter
 from wmesh.policy.retry import may_retry
+from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.wire.chunks import chunk, last_chunk
-from wmesh.wire.fields import Special
+from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import forwarded_lines
 from wmesh.wire.request import IDEMPOTENT, NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
+    from wmesh.proxy.decisions import Note
     from wmesh.proxy.downstream import Downstream
     from wmesh.proxy.upstream import Upstream
 
 REPLAY_LIMIT = 65536
+
+DEBUG_FIELD = b"x-wmesh-debug"
+"""A trusted client that sends this field is told who was picked and why, in X-Wmesh-Decision."""
 
 # WHY: see `wmesh.wire.response`; these two are read for every request.
 OK = Outcome.OK
@@ -55,13 +63,17 @@ class Exchange:
 
     __slots__ = (
         "attempts",
+        "bound",
         "close_after",
         "conn",
+        "debug",
         "dial",
         "done",
         "down",
         "head",
         "head_sent",
+        "key",
+        "notes",
         "outgoing",
         "plan",
         "plane",
@@ -77,6 +89,7 @@ class Exchange:
         "switching",
         "ticket",
         "tried",
+        "waiter",
         "written",
     )
 
@@ -89,7 +102,10 @@ class Exchange:
         self.request_done = not head.has_body
         self.close_after = head.wants_close
         self.plan: Plan | None = None
+        self.key = b""
+        self.bound = ""
         self.ticket: Ticket | None = None
+        self.waiter: Waiter | None = None
         self.conn: Upstream | None = None
         self.dial: Any = None
         self.tried: tuple[Member, ...] = ()
@@ -106,6 +122,8 @@ class Exchange:
         self.replay: list[bytes] | None = None
         self.replay_size = 0
         self.request_id = b""
+        self.notes: Sequence[Note] = ()
+        self.debug = False
 
     @classmethod
     def refused(cls, plane: DataPlane, down: Downstream, reply: LocalReply) -> Exchange:
@@ -130,6 +148,8 @@ class Exchange:
             self.request_id = request_id = plane.next_id()
         else:
             self.request_id = request_id = head.request_id or plane.next_id()
+        if peer.trusted:
+            self.debug = value_of(head.lines, DEBUG_FIELD) is not None
         if self.reply is not None:
             self.answer(self.reply)
             return
@@ -150,7 +170,16 @@ class Exchange:
         self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
+        if plan.keyed:
+            self._find_key(plan)
+        if plan.sticky is not None:
+            self.bound = plan.sticky.bound(head.lines, plan.cluster.members)
         self._attempt(now)
+
+    def _find_key(self, plan: Plan) -> None:
+        peer = self.down.peer
+        key = plan.key_of(self.head) if plan.key_of is not None else b""
+        self.key = key or peer.peers.client(peer, self.head)
 
     def _answer_here(self) -> None:
         """OPTIONS * asks about the gateway itself; Max-Forwards: 0 makes us the last stop (RFC 9110 section 7.6.2)."""
@@ -175,11 +204,49 @@ class Exchange:
             return
         plan = self.plan
         assert plan is not None
-        ticket = plan.cluster.acquire(self.down.peer.address, self.tried, now)
+        if self.debug:
+            self._note(now, summary(explain(plan.selection, self.key, now, self.bound, self.tried)))
+        ticket = plan.selection.acquire(self.key, self.tried, now, self.bound)
         if isinstance(ticket, Refusal):
-            plan.traffic.refused += 1
-            self.answer(self.reply or for_refusal(ticket, plan.service))
+            if ticket.passing and plan.waits:
+                self._wait(ticket, now)
+            else:
+                self._refused(ticket)
             return
+        self._granted(ticket, now)
+
+    def _wait(self, refusal: Refusal, now: float) -> None:
+        """Nobody can take the request now, but somebody may soon: stand in the queue."""
+        plan = self.plan
+        assert plan is not None
+        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, NEVER, self._called, self._refused)
+        if isinstance(waiter, Refusal):
+            self._refused(waiter)
+            return
+        self.waiter = waiter
+        self._note(now, f"waits: {refusal.detail}")
+        plan.traffic.queued += 1
+        if self.replay_size > REPLAY_LIMIT:
+            self.down.hold(HOLD_CONNECTING)
+
+    def _called(self, ticket: Ticket) -> None:
+        """It is its turn in the queue."""
+        self.waiter = None
+        now = self.plane.clock()
+        self._note(now, f"{ticket.member.record.id} can take it")
+        self._granted(ticket, now)
+
+    def _refused(self, refusal: Refusal) -> None:
+        plan = self.plan
+        assert plan is not None
+        self.waiter = None
+        plan.traffic.refused += 1
+        self._note(self.plane.clock(), f"refused: {refusal.reason}: {refusal.detail}")
+        self.answer(self.reply or for_refusal(refusal, plan.service))
+
+    def _granted(self, ticket: Ticket, now: float) -> None:
+        plan = self.plan
+        assert plan is not None
         self.ticket = ticket
         self.attempts += 1
         pool = pool_of(self.plane, ticket.member, plan.spec)
@@ -299,6 +366,17 @@ class Exchange:
 
     # --- the way back
 
+    def wants_another(self, status: int) -> bool:
+        """May an answer with this status be thrown away, and somebody else be asked?"""
+        plan, ticket = self.plan, self.ticket
+        assert plan is not None
+        if status not in plan.retry_statuses or ticket is None or self.switching or not self.request_done:
+            return False
+        replayable = self.replay is not None or not self.replay_size
+        if not may_retry(self.attempts, True, self.head_sent, self.head.method in IDEMPOTENT, replayable):
+            return False
+        return plan.selection.others((*self.tried, ticket.member))
+
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
         self.head_sent = True
@@ -321,8 +399,39 @@ class Exchange:
             connection = b"Connection: close\r\n"
         else:
             connection = b"" if request.minor else b"Connection: keep-alive\r\n"
+        plan = self.plan
+        assert plan is not None
+        if plan.sticky is not None:
+            connection += self._binding(plan.sticky)
+        if self.debug:
+            connection += self._decision()
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
+
+    def _decision(self) -> bytes:
+        """For a trusted client that asked for it: who was picked, and what happened on the way."""
+        ticket = self.ticket
+        steps = "; ".join(what for _, what in self.notes)
+        text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={self.attempts}; {steps}"
+        # What failed may be told in words of the instance: no line may end before its end.
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
+        return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
+
+    def _note(self, now: float, what: str) -> None:
+        """Something out of the ordinary, for who asks later what became of this request."""
+        self.notes = [*self.notes, (now, what)]
+
+    def _record(self, now: float, status: int, instance: str) -> None:
+        head = self.head
+        self.plane.decisions.append(
+            (self.request_id, self.started, now, self.plan, head.method, head.target, status, instance, self.notes)
+        )
+
+    def _binding(self, sticky: Stickiness) -> bytes:
+        """The line that binds the client to its instance; nothing if it is bound there already."""
+        if self.ticket is None or self.ticket.member.record.id == self.bound:
+            return b""
+        return sticky.line(self.ticket.member.record.id, self.down.peer.scheme == b"https")
 
     def interim(self, head: ResponseHead) -> bytes:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
@@ -345,6 +454,7 @@ class Exchange:
         status = self.status
         if ticket is not None:
             ticket.release(OK if status < 500 else SERVER_ERROR, now)
+            self._record(now, status, ticket.member.record.id)
         plan = self.plan
         if plan is not None:
             plan.traffic.observe(status, now - self.started)
@@ -364,6 +474,7 @@ class Exchange:
         else:
             connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
         now = self.plane.clock()
+        self._record(now, reply.status, "")
         if self.plan is not None:
             self.plan.traffic.observe(reply.status, now - self.started)
         if down.transport is None:
@@ -395,8 +506,12 @@ class Exchange:
                 self.tried = (*self.tried, ticket.member)
         if self.done:
             return
+        if ticket is not None:
+            kept = ", on a kept connection" if stale else ""
+            self._note(now, f"{ticket.member.record.id}: {outcome.name.lower()}{kept}: {detail}")
         if self.head_sent:
             self.done = True
+            self._record(now, 0, ticket.member.record.id if ticket is not None else "")
             plan.traffic.aborted += 1
             self.down.abort()
             return
@@ -414,10 +529,16 @@ class Exchange:
             self.done = True
             if self.plan is not None:
                 self.plan.traffic.aborted += 1
+                now = self.plane.clock()
+                self._note(now, "the client left")
+                self._record(now, 0, self.ticket.member.record.id if self.ticket is not None else "")
         self._drop_attempt(Outcome.CANCELLED)
 
     def _drop_attempt(self, outcome: Outcome) -> None:
         self.producing = False
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            waiter.leave()
         dial, self.dial = self.dial, None
         if dial is not None:
             dial.forget()

@@ -45,6 +45,7 @@ OUTCOMES: dict[Outcome, tuple[int, str]] = {
     Outcome.CONNECT_FAILED: (502, "instance_unreachable"),
     Outcome.RESET: (502, "instance_closed_connection"),
     Outcome.TIMEOUT: (504, "instance_timeout"),
+    Outcome.SERVER_ERROR: (502, "instance_failed"),
     Outcome.INVALID: (502, "instance_sent_invalid_response"),
 }
 

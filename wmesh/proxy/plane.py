@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from wmesh.events import Event, InstanceRemoved
 from wmesh.model import GatewaySpec
 from wmesh.policy.routing import Router
 from wmesh.proxy.deadlines import Deadlines
+from wmesh.proxy.decisions import Record
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.wire.limits import Limits
@@ -45,6 +47,7 @@ class DataPlane:
         self.deadlines = Deadlines(reactor, clock)
         self.connections: set[Downstream] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
+        self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
         self.accepted = 0
         self._drained: Deferred[None] | None = None

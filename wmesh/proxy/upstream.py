@@ -158,6 +158,9 @@ class Upstream:
             self._interim(exchange, head, data[start:])
             return
         self.head = head
+        if head.status >= 400 and exchange.wants_another(head.status):
+            self._pass_over(exchange, head, len(data) - start)
+            return
         written = exchange.response_head(head)
         down = exchange.down.transport
         body = head.body
@@ -258,6 +261,21 @@ class Upstream:
                 self.drop()
         exchange.finished(now)
 
+    def _pass_over(self, exchange: Exchange, head: ResponseHead, came: int) -> None:
+        """Nobody is to see this answer, of whose body `came` bytes are here. One that is whole frees the connection."""
+        whole = (head.body is LENGTH and head.length == came) or (head.body is NONE and not came)
+        if whole and head.keep and not exchange.body_unexpected:
+            self.exchange = None
+            self.interims = 0
+            self.served += 1
+            if exchange.producing:
+                exchange.unregister()
+            self.pool.give_back(self, self.pool.plane.clock())
+        else:
+            exchange.producing = False
+            self.drop()
+        exchange.attempt_failed(Outcome.SERVER_ERROR, f"status {head.status}", sent=True, stale=False)
+
     def _unstream(self, exchange: Exchange) -> None:
         if self.streaming:
             self.streaming = False
@@ -282,6 +300,8 @@ class Upstream:
             self._fail(Outcome.INVALID, "the instance switched protocols unasked")
             return
         down = exchange.down
+        if exchange.ticket is not None:
+            exchange.ticket.prove(exchange.plane.clock())
         exchange.status = 101
         exchange.head_sent = True
         exchange.conn = None

@@ -24,9 +24,10 @@ class Peer:
     `lines` are the field lines for an untrusted peer up to the place where the Host value goes.
     """
 
-    __slots__ = ("address", "forwarded", "lines", "scheme", "trusted")
+    __slots__ = ("address", "forwarded", "lines", "peers", "scheme", "trusted")
 
-    def __init__(self, address: str, scheme: bytes, trusted: bool, forwarded: bool) -> None:
+    def __init__(self, address: str, scheme: bytes, trusted: bool, forwarded: bool, peers: Peers) -> None:
+        self.peers = peers
         self.address = address.encode("ascii", "replace")
         self.scheme = scheme
         self.trusted = trusted
@@ -53,7 +54,7 @@ class Peers:
             if address.startswith("::ffff:") and "." in address:
                 address = address[7:]  # an IPv4 client on a listener for both: instances know it by its own address
             trusted = address == "unix" or self.trusts(address)
-            peer = Peer(address, self._scheme, trusted, self._forwarded)
+            peer = Peer(address, self._scheme, trusted, self._forwarded, self)
             if len(self._peers) >= self.LIMIT:
                 self._peers.clear()
             self._peers[known] = peer

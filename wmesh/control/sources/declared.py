@@ -253,14 +253,14 @@ class Declared:
         """Put back into `owned` what has to wait for its successors; answers the ids of those."""
         now = self._now()
         members = self._directory.clusters[service].members
-        serving = any(member.eligible() for key, member in members.items() if key in taken or not _is_named(member))
+        serving = any(member.eligible(now) for key, member in members.items() if key in taken or not _is_named(member))
         unchecked = not self._directory.clusters[service].spec.check.enabled
         kept: set[str] = set()
         for source, mine in owned.items():
             leaving = [
                 member.record
                 for key, member in members.items()
-                if member.record.origin == source.origin and key not in taken and member.eligible()
+                if member.record.origin == source.origin and key not in taken and member.eligible(now)
             ]
             if serving or unchecked or not leaving or not source.knowledge.places:
                 source.handover_ends = None

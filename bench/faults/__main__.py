@@ -1,0 +1,125 @@
+"""Command line: `python -m bench.faults`. See bench/README.rst."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bench.__main__ import RESULTS, end, result_files, whole, words
+from bench.faults import settings
+from bench.faults.figures import Figures, figures
+from bench.faults.fleet import Fleet, FleetError, launch
+from bench.faults.play import Play, play
+from bench.faults.report import Results, page, progress
+from bench.faults.scenarios import INSTANCES, SCENARIOS, Scenario
+from bench.faults.settings import PROXIES
+from bench.measure import answers
+from bench.peers.base import Peer, Places, Site, places
+from bench.process import LOW_PORT, ProcessError, allow_files, children, free_ports, listening, wait_until
+from bench.run import find_peers
+
+SECONDS = 6
+FILES = 8192
+CONNECTIONS = 4096
+
+Say = Callable[[str], None]
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description="What clients see when instances fail.")
+    add = parser.add_argument
+    add("--only", type=words(SCENARIOS), default=list(SCENARIOS), metavar="NAME,…", help=f"of: {', '.join(SCENARIOS)}")
+    add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
+    add("--seconds", type=whole, default=SECONDS, metavar="N", help=f"that a fault lasts (default {SECONDS})")
+    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
+    return parser
+
+
+def run(peers: Mapping[str, Peer], where: Places, scenarios: Sequence[Scenario], seconds: int, say: Say) -> Results:
+    """Play everything. A play that cannot be made is noted, and the run goes on."""
+    binaries = find_peers(peers, where, say)
+    allow_files(FILES)
+    results = Results(
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=seconds,
+        settings=" ".join((settings.__doc__ or "").split()),
+        versions={name: peers[name].version(binary) for name, binary in binaries.items()},
+    )
+    for scenario in scenarios:
+        results.figures[scenario.name] = {}
+        for name, binary in binaries.items():
+            say(f"{scenario.name:<12}{name}")
+            try:
+                found = once(peers[name], binary, scenario, seconds)
+            except (ProcessError, FleetError, OSError) as error:
+                results.failures.append(f"{name} in {scenario.name}: FAILED: {error}")
+                say(f"    FAILED: {error}")
+            else:
+                results.figures[scenario.name][name] = found
+                say(progress(found))
+    return results
+
+
+def once(peer: Peer, binary: str, scenario: Scenario, seconds: int) -> Figures:
+    """One proxy in one scenario; instances and proxy have processes of their own, which end with it."""
+    # Somewhere, not the lowest: a port that refuses looks free to whoever else looks for one meanwhile.
+    below = range(LOW_PORT, LOW_PORT + random.randrange(1000, 2000))
+    control, port, *instances = free_ports(INSTANCES + 2, below)
+    cores = os.sched_getaffinity(0)
+
+    async def prepare() -> None:
+        async with Fleet(control, INSTANCES) as fleet:
+            await fleet.become(scenario.usual, scenario.before)
+
+    async def perform() -> Play:
+        async with Fleet(control, INSTANCES) as fleet:
+            return await play(scenario, port, fleet, seconds)
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, children() as start:
+        directory = Path(name)
+        wait_until(lambda: listening(control), start("instances", launch(control, instances), directory, cores))
+        asyncio.run(prepare())
+        site = Site(port, tuple(instances), directory, CONNECTIONS, FILES)
+        proxy = start(peer.name, peer.launch(binary, site), directory, cores)
+        wait_until(lambda: answers(port, "/work"), proxy)
+        played = asyncio.run(perform())
+        proxy.check()
+        return figures(played)
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    try:
+        results = run(
+            {name: PROXIES[name] for name in chosen.peers},
+            places(chosen.peers_from),
+            [SCENARIOS[name] for name in chosen.only],
+            chosen.seconds,
+            lambda line: print(line, flush=True),
+        )
+    except KeyboardInterrupt:
+        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
+        return 130
+    text = page(results)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    markdown, data = result_files(chosen.output, f"faults-{day}")
+    markdown.write_text(text)
+    data.write_text(results.as_json())
+    print(f"\n{text}\nsaved as {markdown} and {data}")
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

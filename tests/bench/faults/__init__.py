@@ -1,0 +1,1 @@
+"""Tests of bench.faults. Instances and crowd meet over real sockets, in a loop of their own."""

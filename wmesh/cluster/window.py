@@ -1,0 +1,72 @@
+"""What happened in the last seconds: calls, failures, slow calls and their time, in a sliding window.
+
+Strategy: the window is cut into ten slots that are filled in turn; the totals are kept beside them, so that adding a
+call and asking for the totals both cost the same whatever the traffic is. What is older than the window leaves slot by
+slot: a call counts for at least nine and at most ten tenths of it. A window of calls instead of seconds would remember
+yesterday's failures of an instance that is hardly used (resilience4j offers both, and its default trips on that).
+"""
+
+from __future__ import annotations
+
+SLOTS = 10
+
+
+class Window:
+    """`calls`, `failures`, `slow` and `seconds` (of all calls together) are the totals as of the last `add` or
+    `slide`. `span` is seconds, at least 0.1.
+    """
+
+    __slots__ = ("_end", "_index", "_slots", "_width", "calls", "failures", "seconds", "slow")
+
+    def __init__(self, span: float, now: float) -> None:
+        self._width = span / SLOTS
+        self.clear(now)
+
+    def clear(self, now: float) -> None:
+        """Forget everything."""
+        self._slots: list[list[float]] = [[0, 0, 0, 0.0] for _ in range(SLOTS)]
+        self._index = 0
+        self._end = now + self._width
+        self.calls: float = 0
+        self.failures: float = 0
+        self.slow: float = 0
+        self.seconds = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Seconds of an average call; 0 where there was none."""
+        return self.seconds / self.calls if self.calls else 0.0
+
+    def add(self, failed: bool, slow: bool, seconds: float, now: float) -> None:
+        """One call that ended at `now`. Time never runs backwards here: an earlier `now` counts as the latest."""
+        if now >= self._end:
+            self.slide(now)
+        slot = self._slots[self._index]
+        slot[0] += 1
+        slot[3] += seconds
+        self.calls += 1
+        self.seconds += seconds
+        if failed:
+            slot[1] += 1
+            self.failures += 1
+        if slow:
+            slot[2] += 1
+            self.slow += 1
+
+    def slide(self, now: float) -> None:
+        """Let go of what is older than the window as of `now`."""
+        if now < self._end:
+            return
+        steps = int((now - self._end) / self._width) + 1
+        if steps >= SLOTS:
+            self.clear(now)
+            return
+        for _ in range(steps):
+            self._index = index = (self._index + 1) % SLOTS
+            slot = self._slots[index]
+            self.calls -= slot[0]
+            self.failures -= slot[1]
+            self.slow -= slot[2]
+            self.seconds -= slot[3]
+            slot[:] = 0, 0, 0, 0.0
+        self._end += steps * self._width

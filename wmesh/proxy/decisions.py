@@ -1,0 +1,60 @@
+"""What became of the last requests, and why: records in a ring, for `GET /service-mesh/decisions/REQUEST_ID`.
+
+Strategy: an exchange leaves one tuple when it ends. Nothing is put into words before somebody asks; only where
+something out of the ordinary happened (a second attempt, a queue, a refusal) the exchange has noted it on the way, for
+there it costs next to nothing. Old records fall out at the other end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wmesh.proxy.plan import Plan
+
+Note = tuple[float, str]
+"""When (by the clock of the mesh), and what."""
+
+Record = tuple[bytes, float, float, "Plan | None", bytes, bytes, int, str, Sequence[Note]]
+"""Request id, begin, end, plan, method, target, status (0: broken off), id of the instance that answered, notes."""
+
+LONGEST_TARGET = 512
+
+
+def find(ring: Sequence[Record], request_id: str, now: float, wall: float) -> Mapping[str, Any] | None:
+    """The record of this request, in plain JSON values; None if it has fallen out, or never was. Proxies before us may
+    name several requests alike: then it is the last one.
+
+    `now` is by the clock of the mesh, `wall` the same moment for people, in seconds since 1970.
+    """
+    wanted = request_id.encode("utf-8", "replace")
+    found = next((record for record in reversed(ring) if record[0] == wanted), None)
+    return None if found is None else _describe(found, now, wall)
+
+
+def recent(ring: Sequence[Record], count: int, now: float, wall: float) -> list[Mapping[str, Any]]:
+    """The last ones, the newest first."""
+    newest = list(ring)[-count:] if count > 0 else []
+    return [_describe(record, now, wall) for record in reversed(newest)]
+
+
+def _describe(record: Record, now: float, wall: float) -> dict[str, Any]:
+    request_id, begun, ended, plan, method, target, status, instance, notes = record
+    return {
+        "request_id": _text(request_id),
+        "ago_seconds": round(max(0.0, now - ended), 3),
+        "began_at": round(wall - (now - begun), 3),
+        "milliseconds": round((ended - begun) * 1000.0, 3),
+        "method": _text(method),
+        "target": _text(target[:LONGEST_TARGET]),
+        "route": None if plan is None else str(plan.route),
+        "service": None if plan is None else plan.service,
+        "strategy": None if plan is None else plan.spec.strategy,
+        "status": status or None,
+        "instance": instance or None,
+        "steps": [{"at_ms": round((at - begun) * 1000.0, 3), "what": what} for at, what in notes],
+    }
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
 # The one list of verbs. Each does all of its own set-up in .venv; `make clean` takes it away again.
 #
 #   make run     the grocery mesh of etc/mesh.ini in the foreground (CONFIG=… for another)
-#   make test    unit tests, then whole-program scenarios
+#   make test    unit tests, and whole-program scenarios beside them (make unit, make scenarios: one of the two)
 #   make check   ruff, mypy --strict, architecture tests, the manual built without a warning
 #   make bench   wmesh beside its peers (needs wrk; BENCH="--cases small" passes options on)
 #   make docs    the manual as HTML in docs/_build
@@ -13,13 +13,19 @@ BIN := $(VENV)/bin
 CONFIG ?= etc/mesh.ini
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test check bench docs clean
+.PHONY: run test unit scenarios check bench docs clean
 
 run: $(VENV)/run.stamp
 	exec $(BIN)/twistd -n --pidfile= wmesh --config $(CONFIG)
 
+# Side by side: the ones compute, the others wait. What each says is printed when it ends.
 test: $(VENV)/test.stamp
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit scenarios
+
+unit: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -q -p no:twisted tests
+
+scenarios: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -q tests/scenarios
 
 check: $(VENV)/check.stamp

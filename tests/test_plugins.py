@@ -207,7 +207,7 @@ class WatchedTests(SynchronousTestCase):
         self.assertIs(picked(strategy), fleet[0])
         self.assertIs(picked(strategy, fleet[:1]), fleet[1])
         self.assertIsNone(strategy.pick(b"", fleet, 0.0))
-        self.assertEqual(strategy.scores(b"", 0.0)[1], (fleet[1], 1.0, "in this order"))
+        self.assertEqual(strategy.scores(b"", 0.0)[1], (fleet[1], 1.0, "number 1"))
         self.assertEqual(told, [])
 
     def test_a_rebuild_that_fails(self) -> None:

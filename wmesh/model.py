@@ -200,12 +200,12 @@ class QueueSpec:
 class StickySpec:
     """The cookie that keeps a client with its instance (options `sticky_*`).
 
-    `lifetime` is seconds; 0 lasts as long as the browser is open. `secure` is "auto" (over TLS only), "yes" or "no",
-    `same_site` "lax", "strict" or "none".
+    An empty `cookie` is called "wmesh-" and the service's name. `lifetime` is seconds; 0 lasts as long as the browser
+    is open. `secure` is "auto" (over TLS only), "yes" or "no", `same_site` "lax", "strict" or "none".
     """
 
     enabled: bool = False
-    cookie: str = "wmesh"
+    cookie: str = ""
     lifetime: float = 0.0
     secure: str = "auto"
     http_only: bool = True

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bench.micro.fleet import SIZES, cluster, directory, records
 from bench.micro.timing import Timing
-from wmesh.cluster.cluster import Outcome
+from wmesh.cluster.outcome import Outcome
 from wmesh.events import InstancesReset
 
 RARE_SIZES = (3, 1000)

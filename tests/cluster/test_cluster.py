@@ -8,9 +8,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_cluster, a_member, a_record, a_spec
-from wmesh.cluster.cluster import SETTLED, Cluster, Outcome, Refusal, Ticket
+from wmesh.cluster.cluster import SETTLED, Cluster, Ticket
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.events import BreakerChanged, EjectionChanged, Event, InstanceAdded, InstanceRemoved
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, CheckSpec, Health, OutlierSpec, QueueSpec, ServiceSpec
 

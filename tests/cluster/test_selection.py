@@ -9,8 +9,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import FirstUntried, a_cluster, a_member, a_record, a_spec
-from wmesh.cluster.cluster import NEVER, Cluster, Outcome, Refusal, Ticket
+from wmesh.cluster.cluster import NEVER, Cluster, Ticket
 from wmesh.cluster.member import Member
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Selection, Waiter
 from wmesh.model import AdminState, BreakerSpec, OutlierSpec, QueueSpec, Subset
 

@@ -10,7 +10,7 @@ from wmesh.model import StickySpec
 from wmesh.policy.stickiness import SLACK, Stickiness, cookie_of
 
 SECRET = b"0123456789abcdef"
-SPEC = StickySpec(enabled=True)
+SPEC = StickySpec(enabled=True, cookie="wmesh")
 
 
 def lines(*cookies: bytes) -> bytes:

@@ -6,7 +6,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from wmesh.cluster.cluster import Outcome, Refusal
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.errors import WireError
 from wmesh.proxy.local_reply import OUTCOMES, REASONS, WORDS, LocalReply, for_outcome, for_refusal, for_status
 

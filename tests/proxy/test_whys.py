@@ -65,7 +65,7 @@ class WhysTests(SynchronousTestCase):
 
     def test_a_bound_client(self) -> None:
         """Its cookie is read as a request's."""
-        self.make(sticky=StickySpec(enabled=True))
+        self.make(sticky=StickySpec(enabled=True, cookie="wmesh"))
         cookie = Stickiness(StickySpec(), "pricing", SECRET).token("b").decode()
         found = self.ask("/shop/", Cookie=f"wmesh={cookie}")
         self.assertEqual((found["bound"], found["pick"]), ("b", "b"))

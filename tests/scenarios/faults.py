@@ -35,6 +35,12 @@ SETTINGS = {
     "instance_max_connections": "8",
     "timeout_connect": "300ms",
     "timeout_first_byte": "500ms",
+    "queue_timeout": "500ms",
+    "slow_start": "2s",
+    "outlier_ejection_time": "1s",
+    "circuit_breaker_reset_timeout": "1s",
+    "circuit_breaker_ramp": "2s",
+    "retry_statuses": "500-599",
 }
 WELL = 150
 """All is well when so many requests in a row went well, and of so many every instance got half its share or more."""

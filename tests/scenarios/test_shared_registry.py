@@ -38,9 +38,8 @@ def meshes(port: int) -> tuple[Mesh, Mesh]:
     """One that launches pricing, and one that only knows that there is such a service."""
     registry = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "lease": "2s", "heartbeat": "500ms"}
     first = grocery("walmart-pricing", changes={"registry": registry})
-    second = static(
-        [], changes={"registry": registry, "service:walmart-pricing": {"health_endpoint": "/health"}}, service=None
-    )
+    pricing = {"health_endpoint": "/health", "queue_length": "0"}
+    second = static([], changes={"registry": registry, "service:walmart-pricing": pricing}, service=None)
     return first, second
 
 

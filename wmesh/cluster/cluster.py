@@ -8,15 +8,14 @@ in a row. A good answer of a well instance costs two additions; everything else 
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
+from wmesh.cluster.outcome import CANCELLED, OK, Outcome, Refusal
 from wmesh.cluster.outlier import outliers, spare
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
@@ -25,41 +24,10 @@ from wmesh.model import AdminState, Health, ServiceSpec, Subset
 if TYPE_CHECKING:
     from wmesh.cluster.selection import Selection
 
-
-class Outcome(enum.IntEnum):
-    """How one attempt ended, as far as its instance is to blame. Higher than OK and below CANCELLED: a failure."""
-
-    OK = 0
-    CONNECT_FAILED = 1
-    RESET = 2
-    TIMEOUT = 3
-    INVALID = 4
-    SERVER_ERROR = 5
-    CANCELLED = 6
-    """The client left or the gateway gave up for reasons of its own: no evidence against the instance."""
-
-
-# WHY: reading a member of an enumeration through its class costs four times what a name of the module does.
-OK = Outcome.OK
-CANCELLED = Outcome.CANCELLED
-
 NEVER = float("inf")
 PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """No ticket. `reason` is a word for programs, `detail` a sentence, `retry_after` seconds worth waiting.
-
-    `passing`: it is likely to pass by itself soon, so that the request may wait in the queue.
-    """
-
-    reason: str
-    detail: str
-    retry_after: int = 1
-    passing: bool = False
 
 
 class Ticket:

@@ -110,7 +110,10 @@ def _preview(
     if trying and not tried and not trying[-1].full() and selection.subset.holds(trying[-1].record):
         return trying[-1].record.id, "its circuit breaker is half open and has to be tried"
     shared = {id(member): member for member in cluster.members.values()}
-    strategy = copy.deepcopy(selection.strategy, shared)
+    try:
+        strategy = copy.deepcopy(selection.strategy, shared)
+    except Exception:  # noqa: BLE001 - a strategy of somebody else's may hold anything
+        return None, f"{cluster.spec.strategy} picks one of the candidates; which one, it cannot say beforehand"
     asked = tried
     for _ in range(len(selection.members) + 1):
         member = strategy.pick(key, tried, now)

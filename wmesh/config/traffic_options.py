@@ -269,9 +269,10 @@ STICKY = (
     Option(
         "sticky_cookie",
         kinds.word("NAME", r"[A-Za-z0-9!#$%&'*+.^_`|~\-]{1,64}", "use letters, digits and the like, no spaces"),
-        "The name of the cookie.",
+        "The name of the cookie. Services of one site must not share one.",
         "sticky_cookie = shop-instance",
         field="sticky.cookie",
+        default="wmesh-NAME",
     ),
     Option(
         "sticky_lifetime",

@@ -25,7 +25,7 @@ SLACK = 64
 class Stickiness:
     """That of one service. `secret` is at least 16 bytes."""
 
-    __slots__ = ("_ids", "_secret", "_service", "_spec", "_suffix", "_tokens")
+    __slots__ = ("_cookie", "_ids", "_secret", "_service", "_spec", "_suffix", "_tokens")
 
     def __init__(self, spec: StickySpec, service: str, secret: bytes) -> None:
         self._spec = spec
@@ -39,6 +39,7 @@ class Stickiness:
         if spec.http_only:
             parts.append("HttpOnly")
         parts.append(f"SameSite={spec.same_site.title()}")
+        self._cookie = (spec.cookie or f"wmesh-{service}").encode("ascii")
         self._suffix = "; ".join(parts).encode("ascii")
 
     def token(self, id: str) -> bytes:
@@ -53,7 +54,7 @@ class Stickiness:
 
     def bound(self, lines: bytes, ids: Collection[str]) -> str:
         """The id that the client's cookie binds it to, out of `ids`; empty if there is none. `lines`: its head's."""
-        token = cookie_of(lines, self._spec.cookie.encode("ascii"))
+        token = cookie_of(lines, self._cookie)
         if not token:
             return ""
         instance = self._ids.get(token)
@@ -75,7 +76,7 @@ class Stickiness:
         """The Set-Cookie line that binds to this id, with its CRLF. `secure`: the client came over TLS."""
         marked = self._spec.secure == "yes" or (self._spec.secure == "auto" and secure)
         ending = b"; Secure\r\n" if marked else b"\r\n"
-        return b"Set-Cookie: %b=%b%b%b" % (self._spec.cookie.encode("ascii"), self.token(id), self._suffix, ending)
+        return b"Set-Cookie: %b=%b%b%b" % (self._cookie, self.token(id), self._suffix, ending)
 
 
 def cookie_of(lines: bytes, name: bytes) -> bytes:

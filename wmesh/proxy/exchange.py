@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmesh.cluster.cluster import NEVER, Outcome, Refusal, Ticket
+from wmesh.cluster.cluster import NEVER, Ticket
 from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
 from wmesh.policy.retry import may_retry
 from wmesh.policy.stickiness import Stickiness
@@ -33,7 +34,7 @@ from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
-from wmesh.wire.forwarded import forwarded_lines
+from wmesh.wire.forwarded import client_scheme, forwarded_lines
 from wmesh.wire.request import IDEMPOTENT, NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
@@ -431,7 +432,7 @@ class Exchange:
         """The line that binds the client to its instance; nothing if it is bound there already."""
         if self.ticket is None or self.ticket.member.record.id == self.bound:
             return b""
-        return sticky.line(self.ticket.member.record.id, self.down.peer.scheme == b"https")
+        return sticky.line(self.ticket.member.record.id, client_scheme(self.down.peer, self.head) == b"https")
 
     def interim(self, head: ResponseHead) -> bytes:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from wmesh.cluster.cluster import Outcome, Refusal
+from wmesh.cluster.outcome import Outcome, Refusal
 
 REASONS = {
     200: b"OK",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wmesh.cluster.cluster import Outcome
 from wmesh.cluster.member import Member
+from wmesh.cluster.outcome import Outcome
 from wmesh.model import ServiceSpec
 from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.plane import DataPlane

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wmesh.cluster.cluster import Outcome
+from wmesh.cluster.outcome import Outcome
 
 if TYPE_CHECKING:
     from wmesh.proxy.downstream import Downstream

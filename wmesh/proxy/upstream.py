@@ -14,7 +14,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wmesh.cluster.cluster import Outcome
+from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel

@@ -89,6 +89,11 @@ class Peers:
         return client
 
 
+def client_scheme(peer: Peer, head: RequestHead) -> bytes:
+    """b"http" or b"https": how the client came, by the word of a trusted peer or as we saw it."""
+    return (_values(head, b"x-forwarded-proto") or [peer.scheme])[-1] if peer.trusted else peer.scheme
+
+
 def forwarded_lines(peer: Peer, head: RequestHead) -> bytes:
     """The X-Forwarded-* field lines for an instance, each with its CRLF."""
     if not peer.trusted and not peer.forwarded:
@@ -99,7 +104,7 @@ def forwarded_lines(peer: Peer, head: RequestHead) -> bytes:
 def _claimed_lines(peer: Peer, head: RequestHead) -> bytes:
     claims = peer.trusted
     chain = b", ".join([*_values(head, b"x-forwarded-for"), peer.address]) if claims else peer.address
-    scheme = (_values(head, b"x-forwarded-proto") or [peer.scheme])[-1] if claims else peer.scheme
+    scheme = client_scheme(peer, head)
     host = (_values(head, b"x-forwarded-host") or [head.host])[-1] if claims else head.host
     lines = [b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (chain, scheme, host)]
     earlier = _values(head, b"forwarded") if claims else []

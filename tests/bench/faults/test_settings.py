@@ -37,7 +37,7 @@ class Settings(TestCase):
 
     def test_ours_has_no_problem(self) -> None:
         [spec] = load(str(self.written("wmesh")[1] / "mesh.ini"), {}).config.services
-        self.assertEqual(spec.strategy, "least_connections")
+        self.assertEqual(spec.strategy, "least_response_time")
         self.assertEqual((spec.check.interval, spec.check.fall, spec.check.rise), (1.0, 3, 2))
 
     def test_envoys_is_json(self) -> None:

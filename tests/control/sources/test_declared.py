@@ -37,7 +37,7 @@ class DeclaredCase(SynchronousTestCase):
         self.asked: dict[str, Deferred[Outcome]] = {}
         self.events: list[Event] = []
         self.lines: list[str] = []
-        self.directory = Directory(specs, lambda spec: RoundRobin(Random(1)), self.clock.seconds)
+        self.directory = Directory(specs, lambda spec: RoundRobin(spec, Random(1)), self.clock.seconds)
         resolver: Any = None
         self.declared = Declared(specs, self.directory, resolver, self.clock, self.clock.seconds, Random(1), hold)
         for service, sources in self.declared._sources.items():

@@ -184,6 +184,14 @@ class EjectionTests(LiveCase):
         self.assertEqual((self.serving(), self.ejections()), (["b"], [("a", 10.0)]))
         self.assertIn("5 failures in a row", str(self.cluster.members["a"].reasons(self.now)))
 
+    def test_only_what_counts(self) -> None:
+        """Where a 500 is an answer like any other, a row of them is no row of failures."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, outcomes=("connect_failed",)))
+        self.failing("a", 50)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a", 5, Outcome.CONNECT_FAILED)
+        self.assertEqual(self.serving(), ["b"])
+
     def test_never_below_the_floor(self) -> None:
         """A lone instance is never taken out; of four, two stay."""
         self.make("a", outlier=ROW, breaker=NO_BREAKER)

@@ -197,10 +197,10 @@ class Cluster:
         seconds = now - ticket.started
         member.failures += 1
         self.failures += 1
-        member.streak += 1
         # A failure must never look fast: it is charged as the longest wait that a good answer may take.
         member.latency.observe(max(seconds, self.spec.timeout_first_byte), now)
         counts = outcome in self._breaking
+        member.streak = member.streak + 1 if counts else 0
         breaker = member.breaker
         if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
             self.moved(member, breaker, now)
@@ -209,7 +209,7 @@ class Cluster:
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = counts and outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
             self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)

@@ -336,6 +336,8 @@ class Cluster:
         self.stale = True
         # How it was before it was out says nothing of how it is now.
         member.latency = PeakEwma()
+        if member.breaker is not None:
+            member.breaker.hasten(now)
         if not self.eligible or self.panicking:
             self.serving_since = now
         elif now - self.serving_since >= SETTLED:

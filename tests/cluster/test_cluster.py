@@ -12,7 +12,15 @@ from wmesh.cluster.cluster import SETTLED, Cluster, Ticket
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
-from wmesh.events import BreakerChanged, EjectionChanged, Event, InstanceAdded, InstanceRemoved
+from wmesh.events import (
+    AdminStateChanged,
+    BreakerChanged,
+    EjectionChanged,
+    Event,
+    InstanceAdded,
+    InstanceRemoved,
+    InstancesReset,
+)
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, CheckSpec, Health, OutlierSpec, QueueSpec, ServiceSpec
 
 
@@ -121,6 +129,22 @@ class RefreshTests(SynchronousTestCase):
         strategy = cluster.whole.strategy
         assert isinstance(strategy, FirstUntried)
         self.assertEqual([member.record.id for member in strategy.members], ["a", "z"])
+
+    def test_a_large_cluster_is_not_refreshed_at_every_change(self) -> None:
+        """Of thousands of instances some change all the time. Who turned bad is not taken all the same; who is new
+        waits for the next refresh, which comes within a fraction of a second."""
+        directory = Directory([a_spec(check=CheckSpec(enabled=False))], lambda spec: FirstUntried(), lambda: 100.0)
+        directory.apply(InstancesReset("registry", tuple(a_record(f"m{number:03}") for number in range(600))))
+        cluster = directory.clusters["pricing"]
+        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m000")
+        directory.apply(InstanceRemoved("pricing", "m000", "deregistered"))
+        directory.apply(AdminStateChanged("pricing", "m001", AdminState.DRAIN))
+        directory.apply(InstanceAdded(a_record("a-new-one")))
+        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m002")
+        strategy = cluster.whole.strategy
+        assert isinstance(strategy, FirstUntried)
+        self.assertEqual(strategy.rebuilds, 1)
+        self.assertEqual(ticket(cluster, now=100.1).member.record.id, "a-new-one")
 
 
 class LiveCase(SynchronousTestCase):
@@ -338,7 +362,6 @@ class BreakerTests(LiveCase):
                 ticket.release(Outcome.CANCELLED, self.now)
                 ticket.prove(self.now)
             self.assertEqual((self.serving(), self.cluster.in_flight), (["a"], 0))
-
 
     def test_a_tunnel_is_one_trial(self) -> None:
         """Proved twice, or closed at once, it counts once, and gives no trial back."""

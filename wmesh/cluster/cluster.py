@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 MANY = 500
-SPARING = 30e-6
+SPARING = 10e-6
 """Larger clusters than that are refreshed no more often than once in so many seconds for each member."""
 PROVED = -1  # the generation of no breaker
 SETTLED = 5.0

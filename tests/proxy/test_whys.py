@@ -21,6 +21,7 @@ from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.whys import Whys
 
 SECRET = b"0123456789abcdef"
+from wmesh.wire.request import NO_FIELDS, RequestHead
 
 
 class WhysTests(SynchronousTestCase):
@@ -97,8 +98,9 @@ class WhysTests(SynchronousTestCase):
     def test_decisions(self) -> None:
         """As many as are kept; of the others it is said how many that are."""
         self.make()
+        head = RequestHead(b"GET", b"/", 1, NO_FIELDS)
         for number in range(3):
-            self.plane.decisions.append((b"r%d" % number, 0.0, 0.0, None, b"GET", b"/", 404, "", ()))
+            self.plane.decisions.append((b"r%d" % number, 0.0, 0.0, None, head, 404, None, ()))
         self.assertEqual([one["request_id"] for one in self.whys.recent(9)], ["r2", "r1"])
         self.assertEqual(self.whys.decision("r1")["status"], 404)
         error = self.assertRaises(ControlError, self.whys.decision, "r0")

@@ -63,7 +63,7 @@ def move(state: BreakerState, signal: Signal) -> BreakerState:
 
 class Breaker:
     """`reason` says why it is in its state, `since` from when on, `before` what it was until then; `until` is when OPEN
-    ends or a round of trials does.
+    ends or a round of trials does. `plain`: a good call only has to be counted.
 
     One whose spec is not `enabled` only counts, for those who look at its `window`; it never opens by itself.
     `chance` answers numbers in [0, 1). `trips` counts openings since it was last well for long, `opened` all of them.
@@ -78,6 +78,7 @@ class Breaker:
         "before",
         "generation",
         "opened",
+        "plain",
         "reason",
         "since",
         "state",
@@ -94,6 +95,7 @@ class Breaker:
         self._round = 0
         self.window = Window(spec.window, now)
         self.state = self.before = CLOSED
+        self.plain = not spec.slow_call
         self.reason = ""
         self.since = now
         self.until = now
@@ -192,6 +194,7 @@ class Breaker:
         if new is old:
             return False
         self.before, self.state = old, new
+        self.plain = new is CLOSED and not spec.slow_call
         if self.state is OPEN:
             if old is CLOSED and now - self.since >= 2.0 * spec.max_reset_timeout:
                 self.trips = 0

@@ -74,8 +74,17 @@ class Ticket:
             member.latency.observe(seconds, now)
             member.streak = 0
             breaker = member.breaker
-            if breaker is not None and breaker.observe(False, seconds, self.generation, now):
-                cluster.moved(member, breaker, now)
+            if breaker is not None:
+                window = breaker.window
+                if breaker.plain and now < window.end and self.generation == breaker.generation:
+                    # WHY not observe(): two calls deep, it costs three times as much (bench: micro, cluster).
+                    slot = window.slot
+                    slot[0] += 1
+                    slot[3] += seconds
+                    window.calls += 1
+                    window.seconds += seconds
+                elif breaker.observe(False, seconds, self.generation, now):
+                    cluster.moved(member, breaker, now)
             if cluster.measured:
                 cluster.answered(self, seconds, now)
         elif outcome is CANCELLED:

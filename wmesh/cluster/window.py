@@ -13,10 +13,11 @@ SLOTS = 10
 
 class Window:
     """`calls`, `failures`, `slow` and `seconds` (of all calls together) are the totals as of the last `add` or
-    `slide`. `span` is seconds, at least 0.1.
+    `slide`. `span` is seconds, at least 0.1. `slot` is the one being filled, until `end`: its first and last number are
+    the calls and their seconds (see `wmesh.cluster.cluster.Ticket.release`, which adds good calls by itself).
     """
 
-    __slots__ = ("_end", "_index", "_slots", "_width", "calls", "failures", "seconds", "slow")
+    __slots__ = ("_index", "_slots", "_width", "calls", "end", "failures", "seconds", "slot", "slow")
 
     def __init__(self, span: float, now: float) -> None:
         self._width = span / SLOTS
@@ -26,7 +27,8 @@ class Window:
         """Forget everything."""
         self._slots: list[list[float]] = [[0, 0, 0, 0.0] for _ in range(SLOTS)]
         self._index = 0
-        self._end = now + self._width
+        self.slot = self._slots[0]
+        self.end = now + self._width
         self.calls: float = 0
         self.failures: float = 0
         self.slow: float = 0
@@ -39,9 +41,9 @@ class Window:
 
     def add(self, failed: bool, slow: bool, seconds: float, now: float) -> None:
         """One call that ended at `now`. Time never runs backwards here: an earlier `now` counts as the latest."""
-        if now >= self._end:
+        if now >= self.end:
             self.slide(now)
-        slot = self._slots[self._index]
+        slot = self.slot
         slot[0] += 1
         slot[3] += seconds
         self.calls += 1
@@ -55,18 +57,18 @@ class Window:
 
     def slide(self, now: float) -> None:
         """Let go of what is older than the window as of `now`."""
-        if now < self._end:
+        if now < self.end:
             return
-        steps = int((now - self._end) / self._width) + 1
+        steps = int((now - self.end) / self._width) + 1
         if steps >= SLOTS:
             self.clear(now)
             return
         for _ in range(steps):
             self._index = index = (self._index + 1) % SLOTS
-            slot = self._slots[index]
+            slot = self.slot = self._slots[index]
             self.calls -= slot[0]
             self.failures -= slot[1]
             self.slow -= slot[2]
             self.seconds -= slot[3]
             slot[:] = 0, 0, 0, 0.0
-        self._end += steps * self._width
+        self.end += steps * self._width

@@ -425,10 +425,11 @@ class Exchange:
         """Something out of the ordinary, for who asks later what became of this request."""
         self.notes = [*self.notes, (now, what)]
 
-    def _record(self, now: float, status: int, instance: str) -> None:
-        head = self.head
+    def _record(self, now: float, status: int) -> None:
+        ticket = self.ticket
+        member = ticket.member if ticket is not None else None
         self.plane.decisions.append(
-            (self.request_id, self.started, now, self.plan, head.method, head.target, status, instance, self.notes)
+            (self.request_id, self.started, now, self.plan, self.head, status, member, self.notes)
         )
 
     def _binding(self, sticky: Stickiness) -> bytes:
@@ -458,7 +459,9 @@ class Exchange:
         status = self.status
         if ticket is not None:
             ticket.release(OK if status < 500 else SERVER_ERROR, now)
-            self._record(now, status, ticket.member.record.id)
+            self.plane.decisions.append(
+                (self.request_id, self.started, now, self.plan, self.head, status, ticket.member, self.notes)
+            )
         plan = self.plan
         if plan is not None:
             plan.traffic.observe(status, now - self.started)
@@ -478,7 +481,7 @@ class Exchange:
         else:
             connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
         now = self.plane.clock()
-        self._record(now, reply.status, "")
+        self._record(now, reply.status)
         if self.plan is not None:
             self.plan.traffic.observe(reply.status, now - self.started)
         if down.transport is None:
@@ -515,7 +518,9 @@ class Exchange:
             self._note(now, f"{ticket.member.record.id}: {outcome.name.lower()}{kept}: {detail}")
         if self.head_sent:
             self.done = True
-            self._record(now, 0, ticket.member.record.id if ticket is not None else "")
+            self.ticket = ticket
+            self._record(now, 0)
+            self.ticket = None
             plan.traffic.aborted += 1
             self.down.abort()
             return
@@ -535,7 +540,7 @@ class Exchange:
                 self.plan.traffic.aborted += 1
                 now = self.plane.clock()
                 self._note(now, "the client left")
-                self._record(now, 0, self.ticket.member.record.id if self.ticket is not None else "")
+                self._record(now, 0)
         self._drop_attempt(Outcome.CANCELLED)
 
     def _drop_attempt(self, outcome: Outcome) -> None:

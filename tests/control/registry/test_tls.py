@@ -55,7 +55,7 @@ class FilesTests(SynchronousTestCase):
             ({"ca": self.folder}, ("(ca)", self.folder, "directory")),
             ({"ca": broken}, ("(ca)", broken, "damaged")),
             ({"cert": "/no/such.pem"}, ("(cert)", "/no/such.pem")),
-            ({"cert": "/dev/null"}, ("(cert)", "/dev/null", "none in it")),
+            ({"cert": "/dev/null"}, ("(cert)", "/dev/null", "no certificate in it")),
             ({"cert": broken}, (broken, "damaged")),
             ({"key": "/no/such.pem"}, ("(key)", "/no/such.pem")),
             ({"key": "/dev/null"}, ("/dev/null", "damaged")),

@@ -12,29 +12,15 @@ are left, so that a warning is the same text until somebody has seen to it.
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
 from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
+from wmesh.certificates import identity_problem, is_address, verification_text
 from wmesh.model import CheckSpec
-
-PROBLEMS = {
-    9: "the certificate is not valid yet",
-    10: "the certificate has expired",
-    18: "the certificate is signed by itself, and not trusted",
-    19: "the certificate is signed by an authority that is not trusted",
-    20: "the certificate is signed by an authority that is not trusted",
-    21: "the certificate is signed by an authority that is not trusted",
-    23: "the certificate was revoked",
-    26: "the certificate is not one for servers",
-}
-"""What OpenSSL's verification errors (x509_vfy.h) mean for whoever has to mend it."""
 
 
 class SecurityError(Exception):
@@ -84,7 +70,7 @@ class Secured:
         self._context = context
         self._spec = spec
         self._name = name
-        self._is_address = _is_address(name)
+        self._is_address = is_address(name)
         try:
             self._ascii = name.encode("ascii" if self._is_address else "idna")
         except UnicodeError as error:
@@ -101,7 +87,7 @@ class Secured:
 
     def _verified(self, connection: SSL.Connection, certificate: Any, number: int, depth: int, ok: int) -> bool:
         if not ok and not self.problem:
-            self.problem = PROBLEMS.get(number, f"the certificate is not good (OpenSSL error {number})")
+            self.problem = verification_text(number)
         return bool(ok)
 
     def judge(self, transport: Any, now: float) -> tuple[str, str]:
@@ -111,14 +97,10 @@ class Secured:
         return problem, self._expiry(connection, now) if self._spec.tls_warn else ""
 
     def _identity(self, connection: SSL.Connection) -> str:
-        try:
-            if self._is_address:
-                verify_ip_address(connection, self._name)
-            else:
-                verify_hostname(connection, self._ascii.decode())
-        except (VerificationError, CertificateError):
-            return f"the certificate is not for {self._name}"
-        return ""
+        certificate = connection.get_peer_certificate()
+        if certificate is None:
+            return "it has no certificate"
+        return identity_problem(certificate.to_cryptography(), self._ascii.decode())
 
     def _expiry(self, connection: SSL.Connection, now: float) -> str:
         certificate = connection.get_peer_certificate()
@@ -139,11 +121,3 @@ def tls_text(problem: SSL.Error) -> str:
     if "wrong version number" in words or "packet length too long" in words:
         return "it does not speak TLS"
     return f"TLS: {words or type(problem).__name__}"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 from cryptography import x509
@@ -14,8 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import Authority
 from tests.control.registry.scene import ENVIRONMENT
-from wmesh.certificates import certificates_in, check_files, identity_problem, verification_text
-from wmesh.errors import CertificateFileError
+from wmesh.certificates import certificates_in, check_files, check_services, identity_problem, verification_text
+from wmesh.config.draft import Origin
+from wmesh.errors import CertificateFileError, ConfigError
+from wmesh.model import CheckSpec, ServiceSpec, TlsSpec
 
 QUIET = "import sys, wmesh.certificates; print([m for m in ('twisted', 'socket', 'ssl') if m in sys.modules])"
 
@@ -103,6 +106,28 @@ class CertificatesTests(SynchronousTestCase):
         """The common errors have words, the others their number."""
         self.assertEqual(verification_text(10), "the certificate has expired")
         self.assertIn("79", verification_text(79))
+
+    def test_services(self) -> None:
+        """Problems of all services at once, each where it stands; files that nobody uses are not looked at."""
+        bad = TlsSpec(ca="/no/such.pem")
+        check = CheckSpec(tls=True, tls_ca="/not/this.pem")
+        services = (
+            ServiceSpec("a", protocol="https", tls=bad, check=CheckSpec(tls=True, tls_ca=bad.ca)),
+            ServiceSpec("b", protocol="websocket", tls=TlsSpec(True, cert=self.cert, key="/no.key"), check=check),
+            ServiceSpec("c", tls=bad, check=CheckSpec(tls_ca=bad.ca)),
+        )
+        origins = defaultdict(lambda: Origin(), {("service:a", "tls_ca"): Origin("mesh.ini", 7)})
+        error = self.assertRaises(ConfigError, check_services, services, origins, "some.ini")
+        told = [(each.source, each.line, each.section, each.option) for each in error.problems]
+        self.assertEqual(
+            told,
+            [
+                ("mesh.ini", 7, "service:a", "tls_ca"),
+                ("some.ini", 0, "service:b", "tls_key"),
+                ("some.ini", 0, "service:b", "health_check_tls_ca"),
+            ],
+        )
+        self.assertIn("/no/such.pem: No such file", error.problems[0].message)
 
     def test_quick(self) -> None:
         """To have it costs a configuration check neither Twisted nor sockets."""

@@ -11,12 +11,15 @@ What is done with a connection does not belong here: each of the three has TLS o
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from wmesh.errors import CertificateFileError
+from wmesh.errors import CertificateFileError, ConfigError, Problem
+from wmesh.model import ServiceSpec
 
 PROBLEMS = {
+    7: "the certificate is signed by an authority that is not trusted, though it has the name of one that is",
     9: "the certificate is not valid yet",
     10: "the certificate has expired",
     18: "the certificate is signed by itself, and not trusted",
@@ -32,6 +35,10 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 _SHOWN = 3
 """Names of a certificate that a message tells, at most."""
+
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Time, size and inode of each file; None where there is none."""
 
 
 def verification_text(number: int) -> str:
@@ -69,6 +76,47 @@ def check_files(ca: str, cert: str, key: str) -> None:
         raise CertificateFileError("cert", f"{cert}, {key}: {why}") from None
 
 
+class Where(Protocol):
+    """Where an option's value stands, as `wmesh.config` tells it."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def line(self) -> int: ...
+
+
+def check_services(services: Sequence[ServiceSpec], origins: Mapping[tuple[str, str], Where], source: str) -> None:
+    """Fails with ConfigError if files that these services name cannot be used: all problems at once.
+
+    `origins` is by section and option, `source` for those that stand nowhere.
+    """
+    problems = [
+        Problem(place.source or source, place.line, section, option, reason)
+        for section, option, reason in _problems(services)
+        for place in (origins[section, option],)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _problems(services: Sequence[ServiceSpec]) -> Iterator[tuple[str, str, str]]:
+    """(section, option, what is wrong)"""
+    for spec in services:
+        tls, check = spec.tls, spec.check
+        uses: dict[str, tuple[str, str, str]] = {}
+        if spec.secure:
+            uses["tls_"] = (tls.ca, tls.cert, tls.key)
+        asked = (check.tls_ca, check.tls_cert, check.tls_key)
+        if check.enabled and check.secure and asked not in uses.values():
+            uses["health_check_tls_"] = asked
+        for prefix, files in uses.items():
+            try:
+                check_files(*files)
+            except CertificateFileError as error:
+                yield f"service:{spec.name}", prefix + error.part, error.reason
+
+
 def certificates_in(path: str, part: str) -> list[bytes]:
     """The certificates of a file, each a text of its own without what stands round it; at least one."""
     pieces = read_file(path, part).split(_BEGIN)[1:]
@@ -83,6 +131,19 @@ def read_file(path: str, part: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise CertificateFileError(part, f"{path}: {error.strerror}") from None
+
+
+def stamp_of(*paths: str) -> Stamp:
+    """What changes when one of these files is replaced; cheap enough to ask before each connection."""
+    return tuple(map(_stamp, paths))
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def is_address(name: str) -> bool:

@@ -127,7 +127,7 @@ class HttpsTests(Scene):
         probe = HttpProbe(self.reactor)
         self.assertIn(f"{missing}: No such file", (await probe(self.record, spec)).reason)
         missing.write_text("this is no certificate")
-        self.assertIn("no certificates (PEM) in it", (await probe(self.record, spec)).reason)
+        self.assertIn("no certificate in it", (await probe(self.record, spec)).reason)
         self.assertEqual(self.connections, 0)
 
     def test_hosts_that_no_certificate_names(self) -> None:

@@ -97,7 +97,11 @@ class SourceTests(DeclaredCase):
         self.say(A_TEST, Answer((Place(Address("10.0.0.1", 80), 7), Place(Address("10.0.0.2", 80))), 10.0))
         self.assertEqual(
             self.member(ONE).record,
-            InstanceRecord("shop", ONE, Address("10.0.0.1", 80), "7", 7, ("t",), origin="named/shop/dns:a.test:80"),
+            InstanceRecord(
+                *("shop", ONE, Address("10.0.0.1", 80), "7", 7, ("t",)),
+                origin="named/shop/dns:a.test:80",
+                domain="a.test",
+            ),
         )
         self.assertEqual(self.member(TWO).weight, 2)
 

@@ -19,7 +19,8 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from wmesh.certificates import identity_problem, is_address, verification_text
+from wmesh.certificates import Stamp, check_files, identity_problem, is_address, stamp_of, verification_text
+from wmesh.errors import CertificateFileError
 from wmesh.model import CheckSpec
 
 
@@ -31,31 +32,32 @@ class Contexts:
     """The contexts that were needed so far."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[bool, str], SSL.Context] = {}
+        self._contexts: dict[tuple[bool, str, str, str], tuple[Stamp, SSL.Context]] = {}
 
     def secured(self, spec: CheckSpec, host: str) -> Secured:
         """What one connection to `host` needs. Fails with SecurityError."""
-        key = (spec.tls_verify, spec.tls_ca)
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = _context(*key)
-        return Secured(context, spec, spec.tls_name or host)
+        key = (spec.tls_verify, spec.tls_ca, spec.tls_cert, spec.tls_key)
+        stamp = stamp_of(*key[1:])
+        known = self._contexts.get(key)
+        if known is None or known[0] != stamp:
+            known = self._contexts[key] = (stamp, _context(*key))
+        return Secured(known[1], spec, spec.tls_name or host)
 
 
-def _context(verify: bool, authorities: str) -> SSL.Context:
+def _context(verify: bool, authorities: str, cert: str, key: str) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    try:
+        check_files(authorities, cert, key)
+    except CertificateFileError as error:
+        raise SecurityError(f"health_check_tls_{error.part}: {error}") from error
+    if cert:
+        context.use_certificate_chain_file(cert)
+        context.use_privatekey_file(key)
     if not verify:
         return context
     if authorities:
-        try:
-            # OpenSSL's own words for a missing file are none that help.
-            with open(authorities, "rb"):
-                context.load_verify_locations(authorities)
-        except OSError as error:
-            raise SecurityError(f"health_check_tls_ca: {authorities}: {error.strerror}") from error
-        except SSL.Error as error:
-            raise SecurityError(f"health_check_tls_ca: {authorities}: no certificates (PEM) in it") from error
+        context.load_verify_locations(authorities)
     else:
         context.set_default_verify_paths()
     return context

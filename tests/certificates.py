@@ -51,6 +51,22 @@ class Authority:
         private = load(Path(cert).read_bytes() + Path(key).read_bytes())
         return private.options(Certificate.loadPEM(Path(self.ca).read_bytes())) if ask else private.options()
 
+    def instance_options(self, *names: str, ask: bool = False, days: float = 1) -> Any:
+        """The same for an instance at other names, that keeps sessions and speaks HTTP/1.1, as most do."""
+        from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+
+        cert, key = self.issue("instance", *(names or self.names), days=days)
+        load: Any = PrivateCertificate.loadPEM
+        private = load(Path(cert).read_bytes() + Path(key).read_bytes())
+        make: Any = CertificateOptions
+        return make(
+            privateKey=private.privateKey.original,
+            certificate=private.original,
+            trustRoot=Certificate.loadPEM(Path(self.ca).read_bytes()) if ask else None,
+            enableSessionTickets=True,
+            acceptableProtocols=[b"http/1.1"],
+        )
+
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: Any, days: float = 1
     ) -> x509.Certificate:

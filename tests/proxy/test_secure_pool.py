@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tests.certificates import Authority
@@ -44,26 +43,8 @@ class SecurePoolScene(Scene):
         self.addCleanup(shutil.rmtree, folder)
         return Authority(folder)
 
-    def options(self, *names: str, ask: bool = False, days: float = 1, by: Authority | None = None) -> Any:
-        """Of a server that keeps sessions, as most do."""
-        from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
-
-        authority = by or self.authority
-        cert, key = authority.issue("server", *(names or ("127.0.0.1",)), days=days)
-        load: Any = PrivateCertificate.loadPEM
-        private = load(Path(cert).read_bytes() + Path(key).read_bytes())
-        trust: Any = Certificate.loadPEM(Path(self.authority.ca).read_bytes()) if ask else None
-        options: Any = CertificateOptions
-        return options(
-            privateKey=private.privateKey.original,
-            certificate=private.original,
-            trustRoot=trust,
-            enableSessionTickets=True,
-            acceptableProtocols=[b"http/1.1"],
-        )
-
-    def secured(self, script: Any = polite, *names: str, **options: Any) -> Instance:
-        return self.instance(script, tls=self.options(*names, **options))
+    def secured(self, script: Any = polite, *names: str, by: Authority | None = None, **options: Any) -> Instance:
+        return self.instance(script, tls=(by or self.authority).instance_options(*names, **options))
 
     async def open_tls(self, *instances: Any, protocol: str = "https", tls: TlsSpec | None = None, **more: Any) -> None:
         spec = replace(tls or TlsSpec(), enabled=protocol != "https")
@@ -335,13 +316,13 @@ class StreamingTests(SecurePoolScene):
         for conversation in shop.open:
             conversation.reset()
         await self.until(lambda: not self.idle())
-        renewed = self.instance(polite, shop.address.port, self.options("127.0.0.1"))
+        renewed = self.instance(polite, shop.address.port, self.authority.instance_options())
         self.assertEqual((await self.ask(request(b"POST", body=b"x"))).status, 200)
         await renewed.stop()
         for conversation in renewed.open:
             conversation.reset()
         await self.until(lambda: not self.idle())
-        self.instance(polite, shop.address.port, self.options("127.0.0.1", by=self.authority_of_others()))
+        self.instance(polite, shop.address.port, self.authority_of_others().instance_options())
         answer = await self.ask(request())
         self.assertIn("not trusted", answer.json()["reason"])
 

@@ -134,7 +134,7 @@ class SecureDial(Dial):
     def late(self) -> str:
         if self._stream is None:
             return super().late()
-        return self.pool.sentence(f"no handshake within {self.pool.spec.timeout_connect:g} s")
+        return self.pool.sentence(f"no handshake within {self.pool.spec.timeout_connect:g} s; does it speak TLS?")
 
     def abandon(self) -> None:
         stream, self._stream = self._stream, None

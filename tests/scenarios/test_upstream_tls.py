@@ -20,7 +20,7 @@ from tests.scenarios.waiting import until
 network: Any = reactor
 
 FAST = {"health_check_interval": "200ms", "health_check_fast_interval": "50ms", "health_check_timeout": "2s"}
-UNCHECKED = {"health_check_enabled": "no", "health_endpoint": "", "timeout_connect": "400ms"}
+UNCHECKED = {"health_check_enabled": "no", "health_endpoint": "", "timeout_connect": "1s"}
 
 
 def secure(authority: Authority, *instances: Instance, **options: str) -> Mesh:
@@ -42,7 +42,7 @@ def bad_one(stage: Stage, kind: str, authority: Authority) -> tuple[Instance, st
     if kind == "asks for a certificate":
         return stage.instance("bad", tls=authority.instance_options(ask=True)), "it asks for a client certificate"
     assert kind == "plain"
-    return stage.instance("bad"), "no handshake within 0.4 s; does it speak TLS?"
+    return stage.instance("bad"), "no handshake within 1 s; does it speak TLS?"
 
 
 KINDS = ["wrong name", "expired", "unknown authority", "asks for a certificate", "plain"]

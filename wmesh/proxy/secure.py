@@ -4,7 +4,7 @@ Strategy: OpenSSL works on two memory buffers (the standard library's `SSLObject
 What is written is encrypted at once and goes the Stream's way, with its queue, its backpressure and its counts; what
 one read brings is decrypted whole before it is handed on, so that nothing is left in between when reading pauses. Reads
 and writes of a plain Stream are untouched. WHY not Twisted's `TLSMemoryBIOProtocol`: it goes through pyOpenSSL, wraps
-transport and protocol once more, and half-closing kills its connection; `python -m bench.micro tls` has the figures.
+transport and protocol once more, and half-closing kills its connection; `python -m bench.upstream_tls` has the figures.
 
 The end of the bytes is the peer's close_notify, and nothing else: a socket that just closes is a lost connection, since
 anybody on the way could have cut it (RFC 8446 section 6.1). Half-closing says close_notify, too, and then FIN.

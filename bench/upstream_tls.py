@@ -1,8 +1,8 @@
 """What TLS to the instances costs: `python -m bench.upstream_tls --nginx PATH`.
 
 One gateway with the same instance (nginx) behind it twice, plain and over TLS 1.3, asked in turns by `wrk`: CPU of the
-gateway for each request, as in the big benchmark (see `bench/README.rst`), and what TLS adds. Connections to clients are
-plain and kept. "connect" makes a new connection to the instance for each request, whose session is resumed.
+gateway for each request, as in the big benchmark (see `bench/README.rst`), and what TLS adds. Connections to clients
+are plain and kept. "connect" makes a new connection to the instance for each request, whose session is resumed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def run(nginx: str, rounds: int, seconds: float, directory: Path) -> dict[tuple[
         (directory / "files" / name).write_bytes(body)
     small = bodies()["small"].decode()
     servers = "".join(
-        SERVER.format(port=each, ssl=ssl, directory=directory, small=small) for each, ssl in ((plain, ""), (tls, " ssl"))
+        SERVER.format(port=each, ssl=ssl, directory=directory, small=small)
+        for each, ssl in ((plain, ""), (tls, " ssl"))
     )
     main = NGINX_MAIN.format(user=nginx_user(), files=4096, directory=directory, servers=servers)
     (directory / "backend.conf").write_text(main)

@@ -61,6 +61,8 @@ class CertificatesTests(SynchronousTestCase):
         self.assert_bad("cert", "/dev/null", "no certificate in it", cert="/dev/null")
         self.assert_bad("cert", broken, "damaged", cert=broken)
         self.assert_bad("key", "/no/such.pem", key="/no/such.pem")
+        self.assert_bad("key", "/dev/null", "no private key in it", key="/dev/null")
+        self.assert_bad("key", self.cert, "no private key in it", key=self.cert)
         self.assert_bad("key", stranger, "is not that of", self.cert, key=stranger)
 
     def test_a_key_with_a_passphrase(self) -> None:

@@ -33,6 +33,7 @@ PROBLEMS = {
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
+_KEY = b"PRIVATE KEY-----"
 _SHOWN = 3
 """Names of a certificate that a message tells, at most."""
 
@@ -64,7 +65,8 @@ def check_files(ca: str, cert: str, key: str) -> None:
     if not cert:
         return
     certificates_in(cert, "cert")
-    read_file(key, "key")
+    if _KEY not in read_file(key, "key"):
+        raise CertificateFileError("key", f"{key}: no private key in it")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         # The empty passphrase: without one, OpenSSL would ask for it on the terminal.

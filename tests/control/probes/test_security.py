@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.interfaces import ITCPTransport
 
+from tests.certificates import Authority as Issuer
 from tests.control.probes.certificates import Authority
 from tests.control.probes.scene import Scene
 from wmesh.control.probes import HttpProbe
@@ -134,6 +135,29 @@ class HttpsTests(Scene):
         """What cannot be a host name is said, and breaks nothing."""
         error = self.assertRaises(SecurityError, Contexts().secured, CheckSpec(tls_verify=False), "a" * 64 + ".example")
         self.assertIn("no certificate can be for", str(error))
+
+    async def test_files_that_change(self) -> None:
+        """A new authority counts from the next check; one that makes no sense leaves the old one in use."""
+        other = Authority(self.folder())
+        record = self.listen_tls(other.options("127.0.0.1"))
+        spec = CheckSpec(kind="https", path="/health", tls_ca=str(self.authority.file), timeout=3.0)
+        probe = HttpProbe(self.reactor)
+        self.assertIn(STRANGE, (await probe(record, spec)).reason)
+        self.authority.file.write_bytes(other.file.read_bytes())
+        self.assertTrue((await probe(record, spec)).ok)
+        self.authority.file.write_text("this is no certificate")
+        self.assertTrue((await probe(record, spec)).ok)
+
+    async def test_a_client_certificate(self) -> None:
+        """Is shown where the server asks for one, and its absence told where there is none."""
+        folder = self.folder()
+        issuer = Issuer(folder)
+        cert, key = issuer.issue("gateway")
+        record = self.listen_tls(issuer.server_options(ask=True))
+        spec = CheckSpec(kind="https", path="/health", tls_ca=issuer.ca, timeout=3.0)
+        probe = HttpProbe(self.reactor)
+        self.assertTrue((await probe(record, replace(spec, tls_cert=cert, tls_key=key))).ok)
+        self.assertFalse((await probe(record, spec)).ok)
 
     def test_contexts_are_shared(self) -> None:
         """Ten thousand instances, one context."""

@@ -1,10 +1,11 @@
 """TLS of checks: whom to trust, who answered, and until when his certificate holds.
 
 Strategy: one OpenSSL context for each way to verify, shared by all instances (with the system's authorities in it, a
-context takes 4 ms of CPU and 0.8 MiB), and one `Secured` for each connection. OpenSSL verifies the chain during the
-handshake, and its reasons are caught in words. Whether the certificate is for the right name is asked right after it
-(RFC 9525, by service-identity), before anything is sent. Twisted's `optionsForClientTLS` does the same, but with a
-context for each name, and with one exception for all that may be wrong with a chain.
+context takes 4 ms of CPU and 0.8 MiB) and made anew when its files change, and one `Secured` for each connection.
+OpenSSL verifies the chain during the handshake, and its reasons are caught in words. Whether the certificate is for the
+right name is asked right after it (RFC 9525, by service-identity), before anything is sent. Twisted's
+`optionsForClientTLS` does the same, but with a context for each name, and with one exception for all that may be wrong
+with a chain.
 
 How long the certificate holds is looked at whether it is verified or not. The words name the day and not the days that
 are left, so that a warning is the same text until somebody has seen to it.
@@ -17,11 +18,14 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from wmesh.certificates import Stamp, check_files, identity_problem, is_address, stamp_of, verification_text
 from wmesh.errors import CertificateFileError
 from wmesh.model import CheckSpec
+
+log = Logger()
 
 
 class SecurityError(Exception):
@@ -40,7 +44,14 @@ class Contexts:
         stamp = stamp_of(*key[1:])
         known = self._contexts.get(key)
         if known is None or known[0] != stamp:
-            known = self._contexts[key] = (stamp, _context(*key))
+            try:
+                context = _context(*key)
+            except SecurityError as error:
+                if known is None:
+                    raise
+                log.warn("renewed certificates cannot be used, and the old ones stay in use: {why}", why=str(error))
+                context = known[1]
+            known = self._contexts[key] = (stamp, context)
         return Secured(known[1], spec, spec.tls_name or host)
 
 

@@ -42,6 +42,12 @@ class HttpsTests(Scene):
         await self.assert_result(True, "status 200", "shop.example", tls_name="shop.example")
         await self.assert_result(True, "status 200", "*.shop.example", tls_name="api.shop.example")
 
+    async def test_the_name_that_was_looked_up(self) -> None:
+        """Of an instance that the DNS told, the name that the operator wrote counts."""
+        record = replace(self.listen_tls(self.authority.options("shop.example")), domain="shop.example")
+        spec = CheckSpec(kind="https", path="/health", tls_ca=str(self.authority.file), timeout=3.0)
+        self.assertTrue((await HttpProbe(self.reactor)(record, spec)).ok)
+
     async def test_for_somebody_else(self) -> None:
         """A good certificate proves nothing about another name; one without any name proves nothing at all."""
         no = "the certificate is not for "

@@ -105,6 +105,17 @@ class SourceTests(DeclaredCase):
         )
         self.assertEqual(self.member(TWO).weight, 2)
 
+    def test_whose_certificates(self) -> None:
+        """Certificates are for the name that the operator wrote, without what only SRV records have in front."""
+        for wanted, domain in (
+            (NamedInstances("a.test.", 80), "a.test"),
+            (NamedInstances("_https._tcp.shop.test"), "shop.test"),
+            (NamedInstances("shop.service.test"), "shop.service.test"),
+        ):
+            self.scene(shop(wanted))
+            self.say(wanted, answer("10.0.0.1"))
+            self.assertEqual(self.member(ONE).record.host, domain)
+
     def test_members_that_stay_are_the_same(self) -> None:
         """An answer adds and removes; the others keep all that is known of them."""
         self.scene(shop(A_TEST))

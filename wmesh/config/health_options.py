@@ -177,7 +177,7 @@ HEALTH_CHECKS = (
     Option(
         "health_check_tls_ca",
         kinds.file(),
-        "A file of certificates (PEM) to trust, and no others. Read when the first check needs it.",
+        "A file of certificates (PEM) to trust, and no others. It is read again when it changes.",
         "health_check_tls_ca = /etc/wmesh/ca.pem",
         field="check.tls_ca",
         default="tls_ca, or those that the system trusts",

@@ -55,7 +55,7 @@ class SecurePool(Pool):
         return SecureDial(self, exchange)
 
     def secure(self, stream: SecureStream, dial: SecureDial) -> None:
-        """Begin the handshake. Fails with CertificateFileError or ValueError where that cannot even be tried."""
+        """Begin the handshake. CertificateFileError, OSError or ValueError: that cannot even be tried."""
         context = self.plane.contexts.context(self.spec.tls)
         if context is not self._context or self.plane.clock() - self._since > SESSION_LIFE:
             self._context = context
@@ -107,7 +107,7 @@ class SecureDial(Dial):
         self._stream = stream
         try:
             self.pool.secure(stream, self)
-        except (CertificateFileError, ValueError) as problem:
+        except (CertificateFileError, ValueError, OSError) as problem:
             self._stream = None
             stream.abortConnection()
             self._failed(str(problem))

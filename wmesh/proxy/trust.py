@@ -32,7 +32,7 @@ class Contexts:
         self._made: dict[tuple[bool, Files], tuple[Stamp, ssl.SSLContext]] = {}
 
     def context(self, spec: TlsSpec) -> ssl.SSLContext:
-        """The one for these settings. Fails with CertificateFileError where there never was a good one."""
+        """The one for these settings. CertificateFileError, or OSError, where there never was a good one."""
         files = (spec.ca, spec.cert, spec.key)
         stamp = stamp_of(*files)
         known = self._made.get((spec.verify, files))
@@ -41,7 +41,7 @@ class Contexts:
         try:
             check_files(*files)
             made = _context(spec)
-        except CertificateFileError as problem:
+        except (CertificateFileError, OSError) as problem:  # the latter where it changed since it was looked at
             if known is None:
                 raise
             log.warn("renewed certificates cannot be used, and the old ones stay in use: {why}", why=str(problem))

@@ -46,9 +46,9 @@ class Contexts:
         if known is None or known[0] != stamp:
             try:
                 context = _context(*key)
-            except SecurityError as error:
+            except (SecurityError, SSL.Error) as error:  # the latter where a file changed since it was looked at
                 if known is None:
-                    raise
+                    raise SecurityError(str(error)) from error
                 log.warn("renewed certificates cannot be used, and the old ones stay in use: {why}", why=str(error))
                 context = known[1]
             known = self._contexts[key] = (stamp, context)

@@ -30,12 +30,12 @@ class Authority:
         """What a URL needs to trust servers of this authority."""
         return f"ca={self.ca}"
 
-    def issue(self, who: str, *names: str) -> tuple[str, str]:
-        """Files of a certificate for `names` and of its key."""
+    def issue(self, who: str, *names: str, days: float = 1) -> tuple[str, str]:
+        """Files of a certificate for `names` and of its key. It ends after so many days, or ended before now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)])
         alternatives = x509.SubjectAlternativeName([_general(name) for name in names]) if names else None
-        certificate = self._sign(subject, key, *([alternatives] if alternatives else []))
+        certificate = self._sign(subject, key, *([alternatives] if alternatives else []), days=days)
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -51,7 +51,25 @@ class Authority:
         private = load(Path(cert).read_bytes() + Path(key).read_bytes())
         return private.options(Certificate.loadPEM(Path(self.ca).read_bytes())) if ask else private.options()
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: Any) -> x509.Certificate:
+    def instance_options(self, *names: str, ask: bool = False, days: float = 1) -> Any:
+        """The same for an instance at other names, that keeps sessions and speaks HTTP/1.1, as most do."""
+        from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+
+        cert, key = self.issue("instance", *(names or self.names), days=days)
+        load: Any = PrivateCertificate.loadPEM
+        private = load(Path(cert).read_bytes() + Path(key).read_bytes())
+        make: Any = CertificateOptions
+        return make(
+            privateKey=private.privateKey.original,
+            certificate=private.original,
+            trustRoot=Certificate.loadPEM(Path(self.ca).read_bytes()) if ask else None,
+            enableSessionTickets=True,
+            acceptableProtocols=[b"http/1.1"],
+        )
+
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: Any, days: float = 1
+    ) -> x509.Certificate:
         self._serial += 1
         now = datetime.datetime.now(datetime.UTC)
         builder = (
@@ -60,8 +78,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(self._serial)
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - datetime.timedelta(days=2))
+            .not_valid_after(now + datetime.timedelta(days=days))
         )
         for extension in extensions:
             builder = builder.add_extension(extension, False)

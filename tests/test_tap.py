@@ -54,6 +54,13 @@ class BadConfigurationTests(SynchronousTestCase):
             leaving = self.assertRaises(SystemExit, makeService, options)
         return leaving.code, stderr.getvalue().splitlines()
 
+    def test_certificates_that_are_not_there(self) -> None:
+        """Stop the start as well, with the line that names them."""
+        service = "[service:x]\ninstances = h:1\nprotocol = https\ntls_ca = /nowhere/ca.pem\n"
+        code, lines = self.complaints(f"[registry]\nurl = memory:\n{service}")
+        self.assertEqual((code, len(lines)), (1, 1))
+        self.assertIn(":6: [service:x] tls_ca: /nowhere/ca.pem: No such file", lines[0])
+
     def test_every_problem_is_printed(self) -> None:
         """A bad file never starts a gateway: all that is wrong with it goes to stderr, and the status is 1."""
         code, lines = self.complaints("[gateway]\nlisten = tcp:http\n[service:x]\nstrategey = random\n")

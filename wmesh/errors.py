@@ -62,6 +62,15 @@ class RecordError(RegistryError):
     """An instance record is malformed, oversized or lying. The message names the field and what would be right."""
 
 
+class CertificateFileError(MeshError):
+    """A file of certificates or keys cannot be used. `part` is "ca", "cert" or "key"; `reason` names the file."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        self.part = part
+        self.reason = reason
+        super().__init__(reason)
+
+
 class LaunchError(MeshError):
     """An instance could not be started, or did not become healthy in time."""
 

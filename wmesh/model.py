@@ -47,7 +47,7 @@ class InstanceRecord:
     instance. `weight` is relative (1 to 1000). `origin` says which source vouches for it: "static" (the configuration),
     "registry" (a lease; also what this gateway launched and registered), "builtin" (part of the gateway itself),
     "named/SERVICE/SOURCE" (a name that was looked up). What stands before a slash is a family: sources of one family
-    may hand an instance over to each other, and it stays the same instance.
+    may hand an instance over to each other, and it stays the same instance. `domain` is the name that was looked up.
     """
 
     service: str
@@ -59,6 +59,13 @@ class InstanceRecord:
     metadata: tuple[tuple[str, str], ...] = ()
     incarnation: str = ""
     origin: str = "registry"
+    domain: str = ""
+
+    @property
+    def host(self) -> str:
+        """What its certificate is for, unless the service says otherwise: the name that the operator wrote or the
+        instance registered, never one that only the DNS told."""
+        return self.domain or self.address.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,8 @@ class CheckSpec:
     `expected_status` holds inclusive (low, high) pairs. `expected_body` is a regular expression searched in the first
     64 KiB. Answers that carry the header `id_header` must name the instance that is meant; an empty one turns that off.
 
+    `tls_cert` and `tls_key` are our own certificate and its key.
+
     A websocket check sends `message` (empty: none) and waits for one that is the same, or has `expected_body` in it.
     `tls_name` is who the certificate must be for (empty: the host of the instance), `tls_ca` a file of trusted
     certificates (PEM; empty: those of the system). One that ends within `tls_warn` seconds is warned of.
@@ -125,6 +134,8 @@ class CheckSpec:
     tls_verify: bool = True
     tls_name: str = ""
     tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
     tls_warn: float = 14 * 86400.0
 
     @property
@@ -138,6 +149,22 @@ class CheckSpec:
     def secure(self) -> bool:
         """Whether it asks over TLS."""
         return self.tls or self.kind == "https"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSpec:
+    """How a service's instances are spoken to over TLS (options `tls`, `tls_*`). Files are PEM.
+
+    `name` is who a certificate must be for (empty: the host of the instance), `ca` certificates to trust (empty: those
+    of the system), `cert` and `key` our own. Without `verify`, whoever answers is believed.
+    """
+
+    enabled: bool = False
+    verify: bool = True
+    name: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +334,7 @@ class ServiceSpec:
     host: str = "127.0.0.1"
     port: int | None = None
     protocol: str = "http"
+    tls: TlsSpec = field(default_factory=TlsSpec)
     check: CheckSpec = field(default_factory=CheckSpec)
     capacity: int = 100
     weight: int = 1
@@ -343,6 +371,11 @@ class ServiceSpec:
     timeout_idle: float = 60.0
     start_timeout: float = 30.0
     stop_timeout: float = 10.0
+
+    @property
+    def secure(self) -> bool:
+        """Whether instances are spoken to over TLS."""
+        return self.tls.enabled or self.protocol == "https"
 
 
 @dataclass(frozen=True, slots=True)

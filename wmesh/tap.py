@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
+from wmesh.certificates import check_services
 from wmesh.console import console_observer
 from wmesh.errors import ConfigError
 from wmesh.gateway import Gateway
@@ -57,6 +58,7 @@ def makeService(options: Options, reactor: Any = None) -> Gateway:
     try:
         loaded, strategies = configure(options["config"], os.environ)
         config = loaded.config
+        check_services(config.services, loaded.origins, options["config"])
         gateway = ConsoleGateway(config, reactor, strategies=watched(strategies, complain), failed=failed)
     except ConfigError as error:
         for problem in error.problems:

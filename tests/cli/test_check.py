@@ -79,6 +79,15 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("/nowhere/ca.pem: No such file", err)
         self.assertNotIn("hunter2", err)
 
+    def test_certificates_of_services(self) -> None:
+        """The same for those that instances are spoken to with: one line for each, where it stands."""
+        text = STATIC + "protocol = https\ntls_ca = /nowhere/ca.pem\n"
+        path = self.file(text)
+        status, out, err = self.wmesh("check", path)
+        self.assertEqual((status, out), (1, ""))
+        where = f"{path}:{text.count(chr(10))}"
+        self.assertEqual(err, f"{where}: [service:x] tls_ca: /nowhere/ca.pem: No such file or directory\n")
+
     def test_sentinels(self) -> None:
         """The summary shows where the Sentinels are, and none of the passwords."""
         text = STATIC.replace("memory:", "redis+sentinel://me:hunter2@a,b/m?sentinel_password=hunter3")

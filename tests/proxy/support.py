@@ -25,6 +25,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
@@ -167,8 +168,11 @@ class Conversation(Protocol):
         """End with a RST."""
         self.end = self.end or "closed"
         if not self.gone:
-            self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
-            self.transport.abortConnection()
+            transport: Any = self.transport
+            while isinstance(transport, TLSMemoryBIOProtocol):
+                transport = transport.transport
+            transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
+            transport.abortConnection()
 
     def pause(self) -> None:
         self.transport.pauseProducing()
@@ -263,7 +267,8 @@ Script = Callable[[Conversation], Coroutine[Any, Any, None]]
 class Instance:
     """A listener on loopback. `requests` are those that its scripts read with `take`, over all its connections."""
 
-    def __init__(self, reactor: Any, script: Script, port: int = 0) -> None:
+    def __init__(self, reactor: Any, script: Script, port: int = 0, tls: Any = None) -> None:
+        """`tls` are Twisted's options for a server, or a connection creator for one."""
         self.script = script
         self.conversations: list[Conversation] = []
         self.requests: list[Message] = []
@@ -280,6 +285,8 @@ class Instance:
             return conversation
 
         factory.buildProtocol = build_protocol
+        if tls is not None:
+            factory = TLSMemoryBIOFactory(tls, False, factory)
         self._port = reactor.listenTCP(port, factory, interface="127.0.0.1")
         self.address = Address("127.0.0.1", self._port.getHost().port)
 
@@ -377,8 +384,8 @@ class Scene(TestCase):
 
     # --- making
 
-    def instance(self, script: Script = polite, port: int = 0) -> Instance:
-        made = Instance(self.reactor, script, port)
+    def instance(self, script: Script = polite, port: int = 0, tls: Any = None) -> Instance:
+        made = Instance(self.reactor, script, port, tls)
         self.instances.append(made)
         return made
 

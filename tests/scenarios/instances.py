@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
@@ -32,18 +33,22 @@ class QuietSite(Site):
 
 class Instance(Resource):
     """Answers `/health` with what `check` says (a status, or a Deferred of one), `/slow` when `release` is called, and
-    everything else with JSON about the request: method, path, headers (lower case)."""
+    everything else with JSON about the request: method, path, headers (lower case). `tls` are options of a server."""
 
     isLeaf = True
 
-    def __init__(self, name: str, port: int = 0, interface: str = "127.0.0.1") -> None:
+    def __init__(self, name: str, port: int = 0, interface: str = "127.0.0.1", tls: Any = None) -> None:
         super().__init__()
         self.name = name
         self.check: Callable[[], int | Deferred[int]] = lambda: 200
         self.checks = 0
         self.requests = 0
         self.waiting: list[Request] = []
-        self._port: Any = network.listenTCP(port, QuietSite(self), interface=interface)
+        factory: Any = QuietSite(self)
+        if tls is not None:
+            factory = TLSMemoryBIOFactory(tls, False, factory)
+        self._factory = factory
+        self._port: Any = network.listenTCP(port, factory, interface=interface)
         self.port: int = self._port.getHost().port
 
     @property
@@ -92,7 +97,13 @@ class Instance(Resource):
         request.finish()
 
     async def close(self) -> None:
-        await self._port.stopListening()
+        """May be called again."""
+        await maybeDeferred(self._port.stopListening)
+
+    def drop(self) -> None:
+        """End all connections of an instance over TLS."""
+        for connection in list(self._factory.protocols):
+            connection.abortConnection()
 
 
 @implementer(IPushProducer)

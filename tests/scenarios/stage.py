@@ -62,9 +62,9 @@ class Stage:
         self._known[path.parent].add(path)
         return path
 
-    def instance(self, name: str, port: int = 0, interface: str = "127.0.0.1") -> Instance:
-        """An instance that listens in this process."""
-        instance = Instance(name, port, interface)
+    def instance(self, name: str, port: int = 0, interface: str = "127.0.0.1", tls: Any = None) -> Instance:
+        """An instance that listens in this process, over TLS with `tls` (options of a server)."""
+        instance = Instance(name, port, interface, tls)
         self._instances.append(instance)
         return instance
 

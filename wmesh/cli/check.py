@@ -2,8 +2,8 @@
 
 Strategy: problems go to standard error, one a line, in the form that editors follow (file:line: …), and make the exit
 status 1. A good file is summed up on standard output: an operator should see at a glance whether the mesh that was
-meant is the mesh that was written. Certificates and keys that the registry's URL names are read, for those that are not
-there would stop the start. Nothing is started, connected to, or written, and no Twisted is loaded.
+meant is the mesh that was written. Certificates and keys that services and the registry's URL name are read, for those
+that are not there would stop the start. Nothing is started, connected to, or written, and no Twisted is loaded.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from wmesh.certificates import check_services
 from wmesh.config import Loaded
 from wmesh.control.registry.tls import check_files
 from wmesh.errors import ConfigError, RegistryError
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the problems, or the summary."""
     try:
         loaded, _ = configure(arguments.config, os.environ)
+        check_services(loaded.config.services, loaded.origins, arguments.config)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

@@ -151,7 +151,12 @@ HEALTH_CHECKS = (
         "Whether checks are made over TLS. The type https implies it; with websocket and tcp it is for you to say.",
         "health_check_tls = yes",
         field="check.tls",
-        default="no; yes with health_check_type = https",
+        default="no; yes with health_check_type = https, and where the service is spoken to over TLS",
+        notes=(
+            "With TLS to the instances, ``tls_verify``, ``tls_name``, ``tls_ca``, ``tls_cert`` and ``tls_key`` hold for"
+            " checks as well, but for what the options below say otherwise.",
+            "``health_check_type = http`` is a check without TLS, whatever the traffic speaks.",
+        ),
     ),
     Option(
         "health_check_tls_verify",
@@ -167,15 +172,31 @@ HEALTH_CHECKS = (
         "The name or address that the certificate must be for. A name is also sent to the instance (SNI).",
         "health_check_tls_name = shop.example.com",
         field="check.tls_name",
-        default="the host of the instance",
+        default="tls_name, or the host of the instance",
     ),
     Option(
         "health_check_tls_ca",
         kinds.file(),
-        "A file of certificates (PEM) to trust, and no others. Read when the first check needs it.",
+        "A file of certificates (PEM) to trust, and no others. It is read again when it changes.",
         "health_check_tls_ca = /etc/wmesh/ca.pem",
         field="check.tls_ca",
-        default="those that the system trusts",
+        default="tls_ca, or those that the system trusts",
+    ),
+    Option(
+        "health_check_tls_cert",
+        kinds.file(),
+        "Our own certificate (PEM), for instances that ask checks for one.",
+        "health_check_tls_cert = /etc/wmesh/gateway.pem",
+        field="check.tls_cert",
+        default="tls_cert, or none",
+    ),
+    Option(
+        "health_check_tls_key",
+        kinds.file(),
+        "The private key of health_check_tls_cert (PEM, without a passphrase).",
+        "health_check_tls_key = /etc/wmesh/gateway.key",
+        field="check.tls_key",
+        default="tls_key, or none",
     ),
     Option(
         "health_check_tls_warn",

@@ -15,7 +15,7 @@ ANSWERED = ("health_check_host", "health_check_headers", "health_check_id_header
 
 HTTP = ("health_check_method", "health_check_expected_status")
 WEBSOCKET = ("health_check_message",)
-TLS = ("health_check_tls_verify", "health_check_tls_name", "health_check_tls_ca", "health_check_tls_warn")
+TLS = tuple(f"health_check_tls_{what}" for what in ("verify", "name", "ca", "cert", "key", "warn"))
 
 
 def check_health(draft: Draft, section: str, spec: ServiceSpec) -> None:

@@ -22,6 +22,7 @@ from wmesh.config.kinds import Kind
 from wmesh.config.option import Option
 from wmesh.config.reader import Entry, Section, read
 from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, kind_for, kind_of
+from wmesh.config.tls_rules import as_traffic
 from wmesh.config.wording import Invalid, did_you_mean, nearest, quoted
 from wmesh.errors import ConfigError, Problem
 from wmesh.model import (
@@ -38,6 +39,7 @@ from wmesh.model import (
     ScalingSpec,
     ServiceSpec,
     StickySpec,
+    TlsSpec,
 )
 
 INNER: Mapping[str, type[Any]] = {
@@ -48,6 +50,7 @@ INNER: Mapping[str, type[Any]] = {
     "queue": QueueSpec,
     "scaling": ScalingSpec,
     "sticky": StickySpec,
+    "tls": TlsSpec,
 }
 """Records inside that of a service, by field."""
 
@@ -223,6 +226,7 @@ def _service_spec(draft: Draft, name: str) -> ServiceSpec:
         scaling = replace(scaling, max_instances=scaling.min_instances)
     values.setdefault("routes", (RouteSpec("", f"/{name}/"),))
     spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
+    spec = replace(spec, check=as_traffic(draft, section, check, spec.tls, spec.secure))
     return spec if spec.proxy_enabled else replace(spec, routes=())
 
 

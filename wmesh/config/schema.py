@@ -21,11 +21,12 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
+from wmesh.config.tls_options import TLS
 from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, RETRIES, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
-PROTOCOLS = ("http", "websocket")
+PROTOCOLS = ("http", "https", "websocket")
 RESERVED = "wmesh-admin"
 SERVICE_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -337,9 +338,11 @@ SERVICE = _section(
     Option(
         "protocol",
         kinds.choice(PROTOCOLS, "protocol"),
-        "What the instances speak. websocket services answer plain HTTP requests as well (their health check is one).",
+        "What the instances speak. https is http over TLS. websocket services answer plain HTTP requests as well (their"
+        " health check is one), and all of it over TLS with ``tls = yes``.",
         "protocol = websocket",
     ),
+    *TLS,
     Option(
         "health_endpoint",
         places.health_path,

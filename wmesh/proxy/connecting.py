@@ -21,12 +21,15 @@ from wmesh.proxy.transport import Stream
 class Connecting:
     """A connection being made: answers `connected(stream)` or `failed(OSError)` to its maker, exactly once."""
 
-    __slots__ = ("_fd", "_maker", "_poller", "_socket", "address")
+    __slots__ = ("_fd", "_maker", "_poller", "_socket", "_stream_class", "address")
 
-    def __init__(self, poller: Poller, family: int, address: Any, maker: Any) -> None:
+    def __init__(
+        self, poller: Poller, family: int, address: Any, maker: Any, stream_class: type[Stream] = Stream
+    ) -> None:
         """`maker` has `connected(stream)` and `failed(problem)`; neither is called before `begin` returns."""
         self._poller = poller
         self._maker = maker
+        self._stream_class = stream_class
         self.address = address
         self._socket: socket.socket | None = None
         self._fd = -1
@@ -58,7 +61,7 @@ class Connecting:
             return
         self._socket = None
         self._poller.detach(self)
-        self._maker.connected(Stream(sock, self._poller, self.address, False))
+        self._maker.connected(self._stream_class(sock, self._poller, self.address, False))
 
     doRead = hungUp = doWrite
 

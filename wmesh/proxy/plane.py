@@ -16,6 +16,7 @@ from wmesh.proxy.deadlines import Deadlines
 from wmesh.proxy.decisions import Record
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
+from wmesh.proxy.trust import Contexts
 from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
@@ -44,6 +45,7 @@ class DataPlane:
         self.reactor = reactor
         self.limits = Limits(spec.max_head_size, spec.max_header_fields, spec.max_target_length)
         self.poller = Poller(reactor)
+        self.contexts = Contexts()
         self.deadlines = Deadlines(reactor, clock)
         self.connections: set[Downstream] = set()
         self.pools: dict[tuple[str, str], Pool] = {}

@@ -33,10 +33,19 @@ def pool_of(plane: DataPlane, member: Member, spec: ServiceSpec) -> Pool:
     """The member's pool, made on first use."""
     pool = member.pool
     if not isinstance(pool, Pool):
-        pool = Pool(plane, member, spec)
+        pool = _pool_class(spec)(plane, member, spec)
         member.pool = pool
         plane.pools[member.record.service, member.record.id] = pool
     return pool
+
+
+def _pool_class(spec: ServiceSpec) -> type[Pool]:
+    if not spec.secure:
+        return Pool
+    # It is made of the plain one, so this module must be there before it.
+    from wmesh.proxy.secure_pool import SecurePool
+
+    return SecurePool
 
 
 class Pool:
@@ -87,7 +96,7 @@ class Pool:
 
     def connect(self, exchange: Exchange) -> Dial:
         """Begin a new connection for this exchange; it hears of it through `attach` or `attempt_failed`."""
-        dial = Dial(self, exchange)
+        dial = self.dial(exchange)
         if self._target is not None:
             dial.begin(self._family, self._target)
         else:
@@ -96,6 +105,9 @@ class Pool:
                 lambda found: dial.begin(socket.AF_INET, (found, address.port)), dial.unresolved
             )
         return dial
+
+    def dial(self, exchange: Exchange) -> Dial:
+        return Dial(self, exchange)
 
     def close(self) -> None:
         """The member is gone, or the data plane stops: no kept connection is left."""
@@ -113,6 +125,8 @@ class Dial:
 
     __slots__ = ("connecting", "exchange", "pool", "since")
 
+    stream_class: type[Stream] = Stream
+
     def __init__(self, pool: Pool, exchange: Exchange) -> None:
         self.pool = pool
         self.exchange: Exchange | None = exchange
@@ -124,7 +138,7 @@ class Dial:
         if self.exchange is None and self.connecting is None and self not in self.pool.plane.deadlines.waiting:
             return  # it took so long to find the address that the deadline came first
         try:
-            self.connecting = Connecting(self.pool.plane.poller, family, target, self)
+            self.connecting = Connecting(self.pool.plane.poller, family, target, self, self.stream_class)
             self.connecting.begin()
         except OSError as problem:  # out of descriptors: the failure must not come before connect() has returned
             self.pool.plane.reactor.callLater(0, self.failed, problem)
@@ -134,6 +148,11 @@ class Dial:
         self._end(Outcome.CONNECT_FAILED, f"the name {host} was not found")
 
     def connected(self, stream: Stream) -> None:
+        """The socket is connected."""
+        self.ready(stream)
+
+    def ready(self, stream: Stream) -> None:
+        """Requests can be sent now."""
         plane = self.pool.plane
         plane.deadlines.waiting.discard(self)
         conn = Upstream(self.pool)
@@ -153,10 +172,18 @@ class Dial:
     def sweep(self, now: float) -> None:
         limit = self.pool.spec.timeout_connect
         if now - self.since > limit:
-            address = self.pool.member.record.address
-            if self.connecting is not None:
-                self.connecting.cancel()
-            self._end(Outcome.CONNECT_FAILED, f"{address} did not accept within {limit:g} s")
+            detail = self.late()
+            self.abandon()
+            self._end(Outcome.CONNECT_FAILED, detail)
+
+    def late(self) -> str:
+        """What to say when the deadline passes."""
+        return f"{self.pool.member.record.address} did not accept within {self.pool.spec.timeout_connect:g} s"
+
+    def abandon(self) -> None:
+        """Give up what is under way."""
+        if self.connecting is not None:
+            self.connecting.cancel()
 
     def forget(self) -> None:
         """The exchange has no use for the connection any more."""

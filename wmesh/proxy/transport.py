@@ -37,7 +37,7 @@ GATHER = 16384
 """Bytes from which several pieces are handed to the kernel as they are instead of being joined."""
 
 _LINGER = struct.pack("ii", 1, 0)
-_AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS)
+AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS)
 
 DONE = Failure(error.ConnectionDone())  # type: ignore[no-untyped-call]
 LOST = Failure(error.ConnectionLost())  # type: ignore[no-untyped-call]
@@ -118,7 +118,7 @@ class Stream:
         except BlockingIOError:
             return
         except OSError as problem:
-            if problem.errno not in _AGAIN:
+            if problem.errno not in AGAIN:
                 self.connectionLost(LOST)
             return
         if data:
@@ -171,7 +171,7 @@ class Stream:
             except BlockingIOError:
                 count = 0
             except OSError as problem:
-                if problem.errno not in _AGAIN:
+                if problem.errno not in AGAIN:
                     self._break_writing()
                     return
                 count = 0
@@ -216,7 +216,7 @@ class Stream:
             self._buffer = [data]
             return
         except OSError as problem:
-            if problem.errno not in _AGAIN:
+            if problem.errno not in AGAIN:
                 self._break_writing()
             return
         self.sent += count

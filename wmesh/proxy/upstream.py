@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
+from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
@@ -284,8 +285,8 @@ class Upstream:
                 down.unregisterProducer()
             self.resumeProducing()  # the client may still hold it back, and nobody else would let it go
 
-    def _fail(self, outcome: Outcome, detail: str) -> None:
-        """The answer will not become whole: this connection ends, and the exchange decides."""
+    def _fail(self, outcome: Outcome, detail: str, sent: bool = True) -> None:
+        """The answer will not become whole: this connection ends, and the exchange decides. See `attempt_failed`."""
         exchange = self.exchange
         stale = not self.begun and self.served > 0 and outcome is Outcome.RESET
         if exchange is not None:
@@ -293,7 +294,7 @@ class Upstream:
             exchange.producing = False
         self.drop()
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=True, stale=stale)
+            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale)
 
     def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
@@ -356,6 +357,11 @@ class Upstream:
             self._finish(exchange, True)
             return
         address = self.pool.member.record.address
+        if isinstance(reason.value, TlsFailure):
+            refused = reason.value.refused and not self.begun and not self.served
+            outcome = Outcome.CONNECT_FAILED if refused else Outcome.RESET
+            self._fail(outcome, f"TLS to {address} failed: {reason.value}", sent=not refused)
+            return
         when = "in the middle of its answer" if self.begun else "before it answered"
         self._fail(Outcome.RESET, f"{address} closed the connection {when}")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.interfaces import ITCPTransport
 
+from tests.certificates import Authority as Issuer
 from tests.control.probes.certificates import Authority
 from tests.control.probes.scene import Scene
 from wmesh.control.probes import HttpProbe
@@ -41,10 +42,17 @@ class HttpsTests(Scene):
         await self.assert_result(True, "status 200", "shop.example", tls_name="shop.example")
         await self.assert_result(True, "status 200", "*.shop.example", tls_name="api.shop.example")
 
+    async def test_the_name_that_was_looked_up(self) -> None:
+        """Of an instance that the DNS told, the name that the operator wrote counts."""
+        record = replace(self.listen_tls(self.authority.options("shop.example")), domain="shop.example")
+        spec = CheckSpec(kind="https", path="/health", tls_ca=str(self.authority.file), timeout=3.0)
+        self.assertTrue((await HttpProbe(self.reactor)(record, spec)).ok)
+
     async def test_for_somebody_else(self) -> None:
         """A good certificate proves nothing about another name; one without any name proves nothing at all."""
-        await self.assert_result(False, "the certificate is not for 127.0.0.1", "127.0.0.2", "localhost")
-        await self.assert_result(False, "the certificate is not for a.example", "b.example", tls_name="a.example")
+        no = "the certificate is not for "
+        await self.assert_result(False, no + "127.0.0.1 but for localhost, 127.0.0.2", "127.0.0.2", "localhost")
+        await self.assert_result(False, no + "a.example but for b.example", "b.example", tls_name="a.example")
         await self.assert_result(False, "the certificate is not for 127.0.0.1")
 
     async def test_times(self) -> None:
@@ -126,13 +134,36 @@ class HttpsTests(Scene):
         probe = HttpProbe(self.reactor)
         self.assertIn(f"{missing}: No such file", (await probe(self.record, spec)).reason)
         missing.write_text("this is no certificate")
-        self.assertIn("no certificates (PEM) in it", (await probe(self.record, spec)).reason)
+        self.assertIn("no certificate in it", (await probe(self.record, spec)).reason)
         self.assertEqual(self.connections, 0)
 
     def test_hosts_that_no_certificate_names(self) -> None:
         """What cannot be a host name is said, and breaks nothing."""
         error = self.assertRaises(SecurityError, Contexts().secured, CheckSpec(tls_verify=False), "a" * 64 + ".example")
         self.assertIn("no certificate can be for", str(error))
+
+    async def test_files_that_change(self) -> None:
+        """A new authority counts from the next check; one that makes no sense leaves the old one in use."""
+        other = Authority(self.folder())
+        record = self.listen_tls(other.options("127.0.0.1"))
+        spec = CheckSpec(kind="https", path="/health", tls_ca=str(self.authority.file), timeout=3.0)
+        probe = HttpProbe(self.reactor)
+        self.assertIn(STRANGE, (await probe(record, spec)).reason)
+        self.authority.file.write_bytes(other.file.read_bytes())
+        self.assertTrue((await probe(record, spec)).ok)
+        self.authority.file.write_text("this is no certificate")
+        self.assertTrue((await probe(record, spec)).ok)
+
+    async def test_a_client_certificate(self) -> None:
+        """Is shown where the server asks for one, and its absence told where there is none."""
+        folder = self.folder()
+        issuer = Issuer(folder)
+        cert, key = issuer.issue("gateway")
+        record = self.listen_tls(issuer.server_options(ask=True))
+        spec = CheckSpec(kind="https", path="/health", tls_ca=issuer.ca, timeout=3.0)
+        probe = HttpProbe(self.reactor)
+        self.assertTrue((await probe(record, replace(spec, tls_cert=cert, tls_key=key))).ok)
+        self.assertFalse((await probe(record, spec)).ok)
 
     def test_contexts_are_shared(self) -> None:
         """Ten thousand instances, one context."""

@@ -55,10 +55,10 @@ class FilesTests(SynchronousTestCase):
             ({"ca": self.folder}, ("(ca)", self.folder, "directory")),
             ({"ca": broken}, ("(ca)", broken, "damaged")),
             ({"cert": "/no/such.pem"}, ("(cert)", "/no/such.pem")),
-            ({"cert": "/dev/null"}, ("(cert)", "/dev/null", "none in it")),
+            ({"cert": "/dev/null"}, ("(cert)", "/dev/null", "no certificate in it")),
             ({"cert": broken}, (broken, "damaged")),
             ({"key": "/no/such.pem"}, ("(key)", "/no/such.pem")),
-            ({"key": "/dev/null"}, ("/dev/null", "damaged")),
+            ({"key": "/dev/null"}, ("/dev/null", "no private key in it")),
             ({"key": stranger}, (stranger, "is not that of", self.cert)),
         ):
             for look in (check_files, client_options):

@@ -97,9 +97,24 @@ class SourceTests(DeclaredCase):
         self.say(A_TEST, Answer((Place(Address("10.0.0.1", 80), 7), Place(Address("10.0.0.2", 80))), 10.0))
         self.assertEqual(
             self.member(ONE).record,
-            InstanceRecord("shop", ONE, Address("10.0.0.1", 80), "7", 7, ("t",), origin="named/shop/dns:a.test:80"),
+            InstanceRecord(
+                *("shop", ONE, Address("10.0.0.1", 80), "7", 7, ("t",)),
+                origin="named/shop/dns:a.test:80",
+                domain="a.test",
+            ),
         )
         self.assertEqual(self.member(TWO).weight, 2)
+
+    def test_whose_certificates(self) -> None:
+        """Certificates are for the name that the operator wrote, without what only SRV records have in front."""
+        for wanted, domain in (
+            (NamedInstances("a.test.", 80), "a.test"),
+            (NamedInstances("_https._tcp.shop.test"), "shop.test"),
+            (NamedInstances("shop.service.test"), "shop.service.test"),
+        ):
+            self.scene(shop(wanted))
+            self.say(wanted, answer("10.0.0.1"))
+            self.assertEqual(self.member(ONE).record.host, domain)
 
     def test_members_that_stay_are_the_same(self) -> None:
         """An answer adds and removes; the others keep all that is known of them."""

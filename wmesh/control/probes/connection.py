@@ -212,7 +212,7 @@ class VisitingProbe:
         tls: Secured | None = None
         if spec.secure:
             try:
-                tls = self._contexts.secured(spec, address.host)
+                tls = self._contexts.secured(spec, record.host)
             except SecurityError as error:
                 return succeed(CheckResult(False, str(error), 0.0))
         return self.visit(self._reactor, record, address, spec, tls).done

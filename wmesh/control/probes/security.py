@@ -1,10 +1,11 @@
 """TLS of checks: whom to trust, who answered, and until when his certificate holds.
 
 Strategy: one OpenSSL context for each way to verify, shared by all instances (with the system's authorities in it, a
-context takes 4 ms of CPU and 0.8 MiB), and one `Secured` for each connection. OpenSSL verifies the chain during the
-handshake, and its reasons are caught in words. Whether the certificate is for the right name is asked right after it
-(RFC 9525, by service-identity), before anything is sent. Twisted's `optionsForClientTLS` does the same, but with a
-context for each name, and with one exception for all that may be wrong with a chain.
+context takes 4 ms of CPU and 0.8 MiB) and made anew when its files change, and one `Secured` for each connection.
+OpenSSL verifies the chain during the handshake, and its reasons are caught in words. Whether the certificate is for the
+right name is asked right after it (RFC 9525, by service-identity), before anything is sent. Twisted's
+`optionsForClientTLS` does the same, but with a context for each name, and with one exception for all that may be wrong
+with a chain.
 
 How long the certificate holds is looked at whether it is verified or not. The words name the day and not the days that
 are left, so that a warning is the same text until somebody has seen to it.
@@ -12,29 +13,19 @@ are left, so that a warning is the same text until somebody has seen to it.
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
 from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.logger import Logger
 from zope.interface import implementer
 
+from wmesh.certificates import Stamp, check_files, identity_problem, is_address, stamp_of, verification_text
+from wmesh.errors import CertificateFileError
 from wmesh.model import CheckSpec
 
-PROBLEMS = {
-    9: "the certificate is not valid yet",
-    10: "the certificate has expired",
-    18: "the certificate is signed by itself, and not trusted",
-    19: "the certificate is signed by an authority that is not trusted",
-    20: "the certificate is signed by an authority that is not trusted",
-    21: "the certificate is signed by an authority that is not trusted",
-    23: "the certificate was revoked",
-    26: "the certificate is not one for servers",
-}
-"""What OpenSSL's verification errors (x509_vfy.h) mean for whoever has to mend it."""
+log = Logger()
 
 
 class SecurityError(Exception):
@@ -45,31 +36,39 @@ class Contexts:
     """The contexts that were needed so far."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[bool, str], SSL.Context] = {}
+        self._contexts: dict[tuple[bool, str, str, str], tuple[Stamp, SSL.Context]] = {}
 
     def secured(self, spec: CheckSpec, host: str) -> Secured:
         """What one connection to `host` needs. Fails with SecurityError."""
-        key = (spec.tls_verify, spec.tls_ca)
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = _context(*key)
-        return Secured(context, spec, spec.tls_name or host)
+        key = (spec.tls_verify, spec.tls_ca, spec.tls_cert, spec.tls_key)
+        stamp = stamp_of(*key[1:])
+        known = self._contexts.get(key)
+        if known is None or known[0] != stamp:
+            try:
+                context = _context(*key)
+            except (SecurityError, SSL.Error) as error:  # the latter where a file changed since it was looked at
+                if known is None:
+                    raise SecurityError(str(error)) from error
+                log.warn("renewed certificates cannot be used, and the old ones stay in use: {why}", why=str(error))
+                context = known[1]
+            known = self._contexts[key] = (stamp, context)
+        return Secured(known[1], spec, spec.tls_name or host)
 
 
-def _context(verify: bool, authorities: str) -> SSL.Context:
+def _context(verify: bool, authorities: str, cert: str, key: str) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    try:
+        check_files(authorities, cert, key)
+    except CertificateFileError as error:
+        raise SecurityError(f"health_check_tls_{error.part}: {error}") from error
+    if cert:
+        context.use_certificate_chain_file(cert)
+        context.use_privatekey_file(key)
     if not verify:
         return context
     if authorities:
-        try:
-            # OpenSSL's own words for a missing file are none that help.
-            with open(authorities, "rb"):
-                context.load_verify_locations(authorities)
-        except OSError as error:
-            raise SecurityError(f"health_check_tls_ca: {authorities}: {error.strerror}") from error
-        except SSL.Error as error:
-            raise SecurityError(f"health_check_tls_ca: {authorities}: no certificates (PEM) in it") from error
+        context.load_verify_locations(authorities)
     else:
         context.set_default_verify_paths()
     return context
@@ -84,7 +83,7 @@ class Secured:
         self._context = context
         self._spec = spec
         self._name = name
-        self._is_address = _is_address(name)
+        self._is_address = is_address(name)
         try:
             self._ascii = name.encode("ascii" if self._is_address else "idna")
         except UnicodeError as error:
@@ -101,7 +100,7 @@ class Secured:
 
     def _verified(self, connection: SSL.Connection, certificate: Any, number: int, depth: int, ok: int) -> bool:
         if not ok and not self.problem:
-            self.problem = PROBLEMS.get(number, f"the certificate is not good (OpenSSL error {number})")
+            self.problem = verification_text(number)
         return bool(ok)
 
     def judge(self, transport: Any, now: float) -> tuple[str, str]:
@@ -111,14 +110,10 @@ class Secured:
         return problem, self._expiry(connection, now) if self._spec.tls_warn else ""
 
     def _identity(self, connection: SSL.Connection) -> str:
-        try:
-            if self._is_address:
-                verify_ip_address(connection, self._name)
-            else:
-                verify_hostname(connection, self._ascii.decode())
-        except (VerificationError, CertificateError):
-            return f"the certificate is not for {self._name}"
-        return ""
+        certificate = connection.get_peer_certificate()
+        if certificate is None:
+            return "it has no certificate"
+        return identity_problem(certificate.to_cryptography(), self._ascii.decode())
 
     def _expiry(self, connection: SSL.Connection, now: float) -> str:
         certificate = connection.get_peer_certificate()
@@ -139,11 +134,3 @@ def tls_text(problem: SSL.Error) -> str:
     if "wrong version number" in words or "packet length too long" in words:
         return "it does not speak TLS"
     return f"TLS: {words or type(problem).__name__}"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -18,6 +18,7 @@ A source that goes wrong is one warning, and one line when it is well again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
@@ -51,6 +52,8 @@ class _Source:
         self.spec = spec
         self.wanted = wanted
         self.origin = f"{FAMILY}/{spec.name}/{wanted}"
+        # Of _https._tcp.shop.example the certificate is one for shop.example (RFC 6125 section 6.2.1).
+        self.domain = re.sub(r"^(_[^.]*\.)+", "", wanted.name.removesuffix("."))
         self.lookup = lookup
         self.knowledge = Knowledge(naming)
         self.timer: IDelayedCall | None = None
@@ -64,7 +67,14 @@ class _Source:
         for place in self.knowledge.places:
             weight = place.weight or spec.weight
             yield InstanceRecord(
-                spec.name, str(place.address), place.address, spec.version, weight, spec.tags, origin=self.origin
+                spec.name,
+                str(place.address),
+                place.address,
+                spec.version,
+                weight,
+                spec.tags,
+                origin=self.origin,
+                domain=self.domain,
             )
 
 

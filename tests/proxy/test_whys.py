@@ -19,9 +19,9 @@ from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.whys import Whys
+from wmesh.wire.request import NO_FIELDS, RequestHead
 
 SECRET = b"0123456789abcdef"
-from wmesh.wire.request import NO_FIELDS, RequestHead
 
 
 class WhysTests(SynchronousTestCase):

@@ -57,6 +57,7 @@ UNTESTED_LINES = 30
 TESTED_ELSEWHERE = {
     "config/traffic_options.py": "rows of the schema, whose tests hold every row of it",
     "config/health_options.py": "rows of the schema, whose tests hold every row of it",
+    "config/retry_options.py": "rows of the schema, whose tests hold every row of it",
     "config/option.py": "what those rows are made of",
     "control/probes/connection.py": "the part that all probes share; each of their test files holds it",
 }

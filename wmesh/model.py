@@ -197,6 +197,23 @@ class QueueSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """Which failed attempts are repeated (options `retry_*`).
+
+    After the first attempt come at most `attempts` others (0: none), after the outcomes named in `on`. Of the requests
+    in flight at most `budget` percent are retries, but `budget_least` always may be. Pauses begin with at most
+    `backoff` seconds, which doubles up to `max_backoff`.
+    """
+
+    attempts: int = 2
+    on: tuple[str, ...] = ("connect_failed", "reset", "timeout", "invalid")
+    budget: float = 20.0
+    budget_least: int = 3
+    backoff: float = 0.025
+    max_backoff: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
 class StickySpec:
     """The cookie that keeps a client with its instance (options `sticky_*`).
 
@@ -337,6 +354,7 @@ class ServiceSpec:
     instance_max_connections: int = 0
     keepalive_connections: int = 128
     keepalive_timeout: float = 50.0
+    retry: RetrySpec = field(default_factory=RetrySpec)
     retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0

@@ -34,6 +34,7 @@ from wmesh.model import (
     OutlierSpec,
     QueueSpec,
     RegistrySpec,
+    RetrySpec,
     RouteSpec,
     ScalingSpec,
     ServiceSpec,
@@ -46,6 +47,7 @@ INNER: Mapping[str, type[Any]] = {
     "check": CheckSpec,
     "outlier": OutlierSpec,
     "queue": QueueSpec,
+    "retry": RetrySpec,
     "scaling": ScalingSpec,
     "sticky": StickySpec,
 }

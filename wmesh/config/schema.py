@@ -21,7 +21,8 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
-from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, RETRIES, STICKY
+from wmesh.config.retry_options import RETRIES
+from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")

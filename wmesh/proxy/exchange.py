@@ -26,16 +26,17 @@ from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
-from wmesh.policy.retry import may_retry
+from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
+from wmesh.proxy.retrying import Retrying, may_not
 from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
-from wmesh.wire.request import IDEMPOTENT, NO_FIELDS, RequestHead, upgrade_request, write_request
+from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Exchange:
         "reply",
         "request_done",
         "request_id",
+        "retrying",
         "sent",
         "started",
         "status",
@@ -119,6 +121,7 @@ class Exchange:
         self.producing = False
         self.switching = False
         self.reply: LocalReply | None = None
+        self.retrying: Retrying | None = None
         self.outgoing: list[bytes] | None = None
         self.replay: list[bytes] | None = None
         self.replay_size = 0
@@ -175,7 +178,7 @@ class Exchange:
             self._find_key(plan)
         if plan.sticky is not None:
             self.bound = plan.sticky.bound(head.lines, plan.cluster.members)
-        self._attempt(now)
+        self.attempt(now)
 
     def _find_key(self, plan: Plan) -> None:
         peer = self.down.peer
@@ -200,7 +203,8 @@ class Exchange:
             self.switching = True
             self.written = upgrade_request(self.written, b"websocket")
 
-    def _attempt(self, now: float) -> None:
+    def attempt(self, now: float) -> None:
+        """Ask the next instance."""
         if self.done:
             return
         plan = self.plan
@@ -252,7 +256,7 @@ class Exchange:
         self.attempts += 1
         pool = pool_of(self.plane, ticket.member, plan.spec)
         # A second try gets no connection untested: an instance that restarted has closed all that were kept.
-        conn = pool.take(self.attempts == 1 and self.head.method in IDEMPOTENT)
+        conn = pool.take(self.attempts == 1 and self.head.method in plan.repeatable)
         if conn is not None:
             self.attach(conn, now)
         else:
@@ -373,10 +377,13 @@ class Exchange:
         assert plan is not None
         if status not in plan.retry_statuses or ticket is None or self.switching or not self.request_done:
             return False
-        replayable = self.replay is not None or not self.replay_size
-        if not may_retry(self.attempts, True, self.head_sent, self.head.method in IDEMPOTENT, replayable):
+        if may_not(self, plan, STATUS, True) or not plan.selection.others((*self.tried, ticket.member)):
             return False
-        return plan.selection.others((*self.tried, ticket.member))
+        if not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
+            plan.traffic.retries_denied += 1
+            self._note(self.plane.clock(), f"status {status} passes on: enough retries are in flight")
+            return False
+        return True
 
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
@@ -449,6 +456,8 @@ class Exchange:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.producing:
             self.unregister()
+        if self.retrying is not None:
+            self.retrying.end()
         self.conn = None
         self.done = True
         ticket, self.ticket = self.ticket, None
@@ -467,6 +476,8 @@ class Exchange:
             return
         self.done = True
         self.switching = False
+        if self.retrying is not None:
+            self.retrying.end()
         down = self.down
         if not self.request_done or self.plane.draining:
             self.close_after = True
@@ -487,11 +498,14 @@ class Exchange:
 
     # --- failures
 
-    def attempt_failed(self, outcome: Outcome, detail: str, sent: bool, stale: bool) -> None:
+    def attempt_failed(
+        self, outcome: Outcome, detail: str, sent: bool, stale: bool, *, hung: bool = False, retry_after: int = 0
+    ) -> None:
         """The running attempt is over without a whole answer; its connection, if any, is already closed.
 
         `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
         closed before any byte of an answer; that says nothing against the instance, which may be tried again.
+        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for.
         """
         if self.producing:
             self.unregister()
@@ -514,15 +528,23 @@ class Exchange:
             self.done = True
             self._record(now, 0, ticket.member.record.id if ticket is not None else "")
             plan.traffic.aborted += 1
+            if self.retrying is not None:
+                self.retrying.end()
             self.down.abort()
             return
-        replayable = self.replay is not None or not self.replay_size
-        if may_retry(self.attempts, sent, self.head_sent, self.head.method in IDEMPOTENT, replayable):
-            plan.traffic.retries += 1
-            self.reply = for_outcome(outcome, detail, plan.service)
-            self._attempt(now)
-        else:
-            self.answer(for_outcome(outcome, detail, plan.service))
+        retrying = self.retrying
+        if retrying is None:
+            retrying = self.retrying = Retrying(self)
+        retrying.retry_after = max(retrying.retry_after, retry_after)
+        self.reply = for_outcome(outcome, detail, plan.service, retrying.retry_after)
+        assert ticket is not None
+        retrying.after(outcome, sent, stale, hung, ticket.member, now)
+
+    def give_up(self, now: float, why: str) -> None:
+        """No instance will be asked any more: the client hears of the last failure."""
+        self._note(now, why)
+        assert self.reply is not None
+        self.answer(self.reply)
 
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
@@ -537,6 +559,8 @@ class Exchange:
 
     def _drop_attempt(self, outcome: Outcome) -> None:
         self.producing = False
+        if self.retrying is not None:
+            self.retrying.end()
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()

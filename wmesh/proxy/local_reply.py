@@ -99,10 +99,10 @@ def for_refusal(refusal: Refusal, service: str) -> LocalReply:
     return LocalReply(503, refusal.reason, refusal.detail, service, retry_after=refusal.retry_after)
 
 
-def for_outcome(outcome: Outcome, detail: str, service: str) -> LocalReply:
-    """The last attempt failed before its answer began."""
+def for_outcome(outcome: Outcome, detail: str, service: str, retry_after: int = 0) -> LocalReply:
+    """The last attempt failed before its answer began. `retry_after` is what an instance asked for on the way."""
     status, word = OUTCOMES[outcome]
-    return LocalReply(status, word, detail, service)
+    return LocalReply(status, word, detail, service, retry_after)
 
 
 def for_status(status: int, reason: str) -> LocalReply:

@@ -5,14 +5,16 @@ What is switched off for a route is not in its plan, and so costs a request noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import RouteSpec, ServiceSpec
 from wmesh.policy.hashing import key_of
+from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
+from wmesh.wire.request import IDEMPOTENT
 
 UNKEYED = frozenset(
     (
@@ -33,14 +35,18 @@ class Plan:
     """One route of one service. `strip` is how many bytes of the path are the route's own, 0 for none.
 
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
-    requests that nobody can take now may stand in the queue.
+    requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
+    connection without a look whether it is alive. `budget` is the service's, shared by its routes.
     """
 
     __slots__ = (
+        "budget",
         "cluster",
         "key_of",
         "keyed",
         "prefix_line",
+        "repeatable",
+        "retry",
         "retry_statuses",
         "route",
         "selection",
@@ -54,7 +60,13 @@ class Plan:
     )
 
     def __init__(
-        self, spec: ServiceSpec, route: RouteSpec, cluster: Cluster, traffic: Traffic, sticky: Stickiness | None
+        self,
+        spec: ServiceSpec,
+        route: RouteSpec,
+        cluster: Cluster,
+        traffic: Traffic,
+        sticky: Stickiness | None,
+        budget: Budget | None = None,
     ) -> None:
         prefix = normal_prefix(route.prefix).encode("ascii")
         self.service = spec.name
@@ -66,6 +78,9 @@ class Plan:
         self.key_of = key_of(spec.hash_on) if spec.strategy != "ip_hash" else None
         self.sticky = sticky
         self.waits = spec.queue.length > 0
+        self.retry = spec.retry
+        self.budget = budget or Budget(spec.retry)
+        self.repeatable = IDEMPOTENT if spec.retry.attempts else frozenset[bytes]()
         self.retry_statuses = frozenset(
             status for low, high in spec.retry_statuses for status in range(low, high + 1)
         )
@@ -86,14 +101,19 @@ class Plan:
 
 
 def compile_routes(
-    services: Iterable[ServiceSpec],
+    services: Sequence[ServiceSpec],
     clusters: Mapping[str, Cluster],
     traffic: Mapping[str, Traffic],
     secret: bytes = b"",
 ) -> Router[Plan]:
     """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions."""
+    budgets = {spec.name: Budget(spec.retry) for spec in services}
     return Router(
-        (route.host, route.prefix, Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky))
+        (
+            route.host,
+            route.prefix,
+            Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky, budgets[spec.name]),
+        )
         for spec in services
         if spec.proxy_enabled
         for sticky in (Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None,)

@@ -156,14 +156,14 @@ class Dial:
             address = self.pool.member.record.address
             if self.connecting is not None:
                 self.connecting.cancel()
-            self._end(Outcome.CONNECT_FAILED, f"{address} did not accept within {limit:g} s")
+            self._end(Outcome.CONNECT_FAILED, f"{address} did not accept within {limit:g} s", hung=True)
 
     def forget(self) -> None:
         """The exchange has no use for the connection any more."""
         self.exchange = None
 
-    def _end(self, outcome: Outcome, detail: str) -> None:
+    def _end(self, outcome: Outcome, detail: str, hung: bool = False) -> None:
         self.pool.plane.deadlines.waiting.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=False, stale=False)
+            exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)

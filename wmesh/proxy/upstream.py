@@ -19,6 +19,7 @@ from wmesh.errors import WireError
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
+from wmesh.wire.fields import value_of
 from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response, write_switch
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
@@ -274,7 +275,10 @@ class Upstream:
         else:
             exchange.producing = False
             self.drop()
-        exchange.attempt_failed(Outcome.SERVER_ERROR, f"status {head.status}", sent=True, stale=False)
+        wait = value_of(head.lines, b"retry-after") or b""
+        seconds = int(wait) if wait.isdigit() and len(wait) < 7 else 0  # it may be a date, too
+        detail = f"status {head.status}"
+        exchange.attempt_failed(Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds)
 
     def _unstream(self, exchange: Exchange) -> None:
         if self.streaming:
@@ -293,7 +297,7 @@ class Upstream:
             exchange.producing = False
         self.drop()
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=True, stale=stale)
+            exchange.attempt_failed(outcome, detail, sent=True, stale=stale, hung=outcome is Outcome.TIMEOUT)
 
     def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
@@ -302,6 +306,8 @@ class Upstream:
         down = exchange.down
         if exchange.ticket is not None:
             exchange.ticket.prove(exchange.plane.clock())
+        if exchange.retrying is not None:
+            exchange.retrying.end()
         exchange.status = 101
         exchange.head_sent = True
         exchange.conn = None

@@ -316,7 +316,7 @@ class ServiceSpec:
 
     `command` is empty where the mesh launches nothing. `max_connections` bounds the requests in flight to all instances
     together, `instance_max_connections` to one instance; 0 means no bound. `hash_balance_factor` is percent; 0 here too
-    means no bound. `retry_statuses` holds inclusive (low, high) pairs.
+    means no bound. `retry_statuses` holds inclusive (low, high) pairs. `timeout_request` 0 is no limit.
     """
 
     name: str
@@ -359,6 +359,8 @@ class ServiceSpec:
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0
     timeout_idle: float = 60.0
+    timeout_request: float = 0.0
+    deadline_header: str = "X-Envoy-Expected-Rq-Timeout-Ms"
     start_timeout: float = 30.0
     stop_timeout: float = 10.0
 

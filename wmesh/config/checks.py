@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from wmesh.config.draft import Draft
 from wmesh.config.health_rules import check_health
 from wmesh.config.places import bound_port
+from wmesh.config.retry_rules import check_retries
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.traffic_rules import check_traffic
 from wmesh.config.units import show_duration
@@ -29,6 +30,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         _bounds(draft, spec)
         check_health(draft, section_of(spec), spec)
         check_traffic(draft, section_of(spec), config, spec)
+        check_retries(draft, section_of(spec), spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)

@@ -1,11 +1,11 @@
-"""The options of what happens when an attempt fails. Rows of `[service:NAME]` (see `wmesh.config.schema`, which says
-how they work); the page on retries tells how they play together.
+"""The options of what happens when an attempt fails or a request takes too long. Rows of `[service:NAME]` (see
+`wmesh.config.schema`, which says how they work); the page on retries tells how they play together.
 """
 
 from __future__ import annotations
 
 from wmesh.config import kinds
-from wmesh.config.option import Option
+from wmesh.config.option import HOUR, Option
 
 REPEATED = ("connect_failed", "reset", "timeout", "invalid")
 
@@ -67,5 +67,26 @@ RETRIES = (
         "What it grows to.",
         "retry_max_backoff = 1s",
         field="retry.max_backoff",
+    ),
+)
+
+DEADLINES = (
+    Option(
+        "timeout_request",
+        kinds.duration(0, 24 * HOUR),
+        "How long a request may take in all, from its head to the last byte of its answer: waiting in the queue, every"
+        " attempt, and the time that the client takes. Then it is answered 504; an answer that has begun is broken off."
+        " 0: as long as it likes.",
+        "timeout_request = 10s",
+        notes=("Open WebSockets are not counted.",),
+    ),
+    Option(
+        "deadline_header",
+        kinds.field_name(),
+        "The header in which an instance is told how many milliseconds are left for the request, where it has a limit;"
+        " and in which a trusted proxy (``[gateway] trusted_proxies``) may say that it waits no longer than that. From"
+        " anybody else it is taken out. Empty: none is sent, and none is read.",
+        "deadline_header = X-Request-Deadline-Ms",
+        notes=("The default is what Envoy sends.",),
     ),
 )

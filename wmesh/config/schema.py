@@ -21,7 +21,7 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
-from wmesh.config.retry_options import RETRIES
+from wmesh.config.retry_options import DEADLINES, RETRIES
 from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
@@ -571,6 +571,7 @@ SERVICE = _section(
         "The longest silence of an instance inside an answer, and of both sides of a WebSocket tunnel.",
         "timeout_idle = 5m",
     ),
+    *DEADLINES,
     Option(
         "start_timeout",
         kinds.duration(0.1, HOUR),

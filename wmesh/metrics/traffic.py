@@ -23,10 +23,11 @@ class Traffic:
     `responses[n]` counts statuses of class n; it has room for any three digits, because an instance may send them.
     `retries` counts attempts beyond the first, `retries_denied` those that the budget had no room for, `queued`
     requests that had to wait for an instance, `refused` requests for which no instance could be had (their answer, a
-    503, is observed too), `aborted` exchanges that ended without a whole answer, whoever broke off.
+    503, is observed too), `expired` requests that took all the time they may, `aborted` exchanges that ended without a
+    whole answer, whoever broke off.
     """
 
-    __slots__ = ("aborted", "latency", "queued", "refused", "responses", "retries", "retries_denied")
+    __slots__ = ("aborted", "expired", "latency", "queued", "refused", "responses", "retries", "retries_denied")
 
     def __init__(self) -> None:
         self.responses = [0] * 10
@@ -35,6 +36,7 @@ class Traffic:
         self.retries_denied = 0
         self.queued = 0
         self.refused = 0
+        self.expired = 0
         self.aborted = 0
 
     def observe(self, status: int, seconds: float) -> None:
@@ -70,6 +72,7 @@ class Traffic:
             "retries_denied": self.retries_denied,
             "queued": self.queued,
             "refused": self.refused,
+            "expired": self.expired,
             "aborted": self.aborted,
             "latency_ms": {
                 **{name: _milliseconds(self.latency.percentile(q)) for name, q in PERCENTILES.items()},
@@ -88,6 +91,7 @@ def merged(traffics: Iterable[Traffic]) -> Traffic:
         whole.retries_denied += traffic.retries_denied
         whole.queued += traffic.queued
         whole.refused += traffic.refused
+        whole.expired += traffic.expired
         whole.aborted += traffic.aborted
     return whole
 

@@ -26,13 +26,15 @@ from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
+from wmesh.errors import WireError
 from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness
-from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
+from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal, for_status
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.proxy.retrying import Retrying, may_not
+from wmesh.proxy.time_limit import TimeLimit, limit_of
 from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
@@ -75,6 +77,7 @@ class Exchange:
         "head",
         "head_sent",
         "key",
+        "limit",
         "notes",
         "outgoing",
         "plan",
@@ -122,6 +125,7 @@ class Exchange:
         self.switching = False
         self.reply: LocalReply | None = None
         self.retrying: Retrying | None = None
+        self.limit: TimeLimit | None = None
         self.outgoing: list[bytes] | None = None
         self.replay: list[bytes] | None = None
         self.replay_size = 0
@@ -171,6 +175,15 @@ class Exchange:
         lines = forwarded_lines(peer, head)
         if plan.prefix_line and (plain or not (peer.trusted and head.claims and _names_prefix(head.claims))):
             lines += plan.prefix_line
+        if plan.timed or not (plain or head.claims is None):
+            try:
+                seconds = limit_of(plan, peer, head)
+            except WireError as fault:
+                self.answer(for_status(fault.status, fault.reason))
+                return
+            if seconds:
+                self.limit = TimeLimit(self, seconds, plan.spec.deadline_header)
+                lines += self.limit.line
         self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
@@ -224,7 +237,8 @@ class Exchange:
         """Nobody can take the request now, but somebody may soon: stand in the queue."""
         plan = self.plan
         assert plan is not None
-        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, NEVER, self._called, self._refused)
+        until = NEVER if self.limit is None else self.limit.ends
+        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, until, self._called, self._refused)
         if isinstance(waiter, Refusal):
             self._refused(waiter)
             return
@@ -236,17 +250,25 @@ class Exchange:
 
     def _called(self, ticket: Ticket) -> None:
         """It is its turn in the queue."""
-        self.waiter = None
         now = self.plane.clock()
+        if self.limit is not None and now >= self.limit.ends:
+            ticket.release(Outcome.CANCELLED, now)
+            self.out_of_time(now)
+            return
+        self.waiter = None
         self._note(now, f"{ticket.member.record.id} can take it")
         self._granted(ticket, now)
 
     def _refused(self, refusal: Refusal) -> None:
         plan = self.plan
         assert plan is not None
+        now = self.plane.clock()
+        if self.limit is not None and now >= self.limit.ends:
+            self.out_of_time(now)
+            return
         self.waiter = None
         plan.traffic.refused += 1
-        self._note(self.plane.clock(), f"refused: {refusal.reason}: {refusal.detail}")
+        self._note(now, f"refused: {refusal.reason}: {refusal.detail}")
         self.answer(self.reply or for_refusal(refusal, plan.service))
 
     def _granted(self, ticket: Ticket, now: float) -> None:
@@ -254,6 +276,8 @@ class Exchange:
         assert plan is not None
         self.ticket = ticket
         self.attempts += 1
+        if self.limit is not None:
+            self.limit.tell(now)
         pool = pool_of(self.plane, ticket.member, plan.spec)
         # A second try gets no connection untested: an instance that restarted has closed all that were kept.
         conn = pool.take(self.attempts == 1 and self.head.method in plan.repeatable)
@@ -456,8 +480,8 @@ class Exchange:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.producing:
             self.unregister()
-        if self.retrying is not None:
-            self.retrying.end()
+        if self.retrying is not None or self.limit is not None:
+            self.settle()
         self.conn = None
         self.done = True
         ticket, self.ticket = self.ticket, None
@@ -476,9 +500,9 @@ class Exchange:
             return
         self.done = True
         self.switching = False
-        if self.retrying is not None:
-            self.retrying.end()
+        self.settle()
         down = self.down
+        down.release(HOLD_CONNECTING)
         if not self.request_done or self.plane.draining:
             self.close_after = True
         if self.close_after:
@@ -528,8 +552,7 @@ class Exchange:
             self.done = True
             self._record(now, 0, ticket.member.record.id if ticket is not None else "")
             plan.traffic.aborted += 1
-            if self.retrying is not None:
-                self.retrying.end()
+            self.settle()
             self.down.abort()
             return
         retrying = self.retrying
@@ -546,6 +569,52 @@ class Exchange:
         assert self.reply is not None
         self.answer(self.reply)
 
+    def out_of_time(self, now: float) -> None:
+        """All the time that the request may take is over, whatever it waits for."""
+        plan, limit, ticket = self.plan, self.limit, self.ticket
+        if self.done or plan is None or limit is None:
+            return
+        plan.traffic.expired += 1
+        reason = f"the {limit.seconds:g} s that this request may take are over: {self._awaited()}"
+        if self.reply is not None:
+            reason += f"; the attempt before: {self.reply.reason}"
+        self._note(now, reason)
+        outcome = Outcome.CANCELLED
+        if ticket is not None and self.request_done and not self.head_sent:
+            # An instance is to blame if it had half of what the service gives it, never for a client in a hurry.
+            given = plan.spec.timeout_request
+            if 0.0 < given <= 2.0 * (now - ticket.started):
+                outcome = Outcome.TIMEOUT
+        if self.head_sent:
+            self.done = True
+            self._record(now, 0, ticket.member.record.id if ticket is not None else "")
+            plan.traffic.aborted += 1
+        self._drop_attempt(outcome)
+        if self.head_sent:
+            self.down.abort()
+        else:
+            self.answer(LocalReply(504, "deadline_exceeded", reason, plan.service))
+
+    def _awaited(self) -> str:
+        """What the exchange waits for."""
+        if self.waiter is not None:
+            return "it stood in the queue"
+        if self.ticket is None:
+            return "it was to be tried again"
+        address = self.ticket.member.record.address
+        if self.dial is not None:
+            return f"{address} had not accepted the connection"
+        if not self.request_done:
+            return f"the client was still sending it to {address}"
+        return f"{address} had not finished its answer" if self.head_sent else f"{address} had not answered"
+
+    def settle(self) -> None:
+        """What waits on behalf of this exchange has nothing to wait for any more."""
+        if self.retrying is not None:
+            self.retrying.end()
+        if self.limit is not None:
+            self.limit.end()
+
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
         if not self.done:
@@ -559,8 +628,7 @@ class Exchange:
 
     def _drop_attempt(self, outcome: Outcome) -> None:
         self.producing = False
-        if self.retrying is not None:
-            self.retrying.end()
+        self.settle()
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()

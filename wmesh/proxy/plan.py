@@ -14,6 +14,7 @@ from wmesh.policy.hashing import key_of
 from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
+from wmesh.wire.fields import CLAIMS
 from wmesh.wire.request import IDEMPOTENT
 
 UNKEYED = frozenset(
@@ -37,11 +38,13 @@ class Plan:
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
+    `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
     """
 
     __slots__ = (
         "budget",
         "cluster",
+        "deadline_name",
         "key_of",
         "keyed",
         "prefix_line",
@@ -54,6 +57,7 @@ class Plan:
         "spec",
         "sticky",
         "strip",
+        "timed",
         "traffic",
         "waits",
         "websocket",
@@ -85,6 +89,9 @@ class Plan:
             status for low, high in spec.retry_statuses for status in range(low, high + 1)
         )
         self.traffic = traffic
+        self.deadline_name = spec.deadline_header.lower().encode("ascii")
+        # A trusted client's word in a field that every head is searched for costs nothing where it is missing.
+        self.timed = spec.timeout_request > 0.0 or bool(self.deadline_name and self.deadline_name not in CLAIMS)
         self.strip = len(prefix) if spec.strip_prefix else 0
         self.prefix_line = b"X-Forwarded-Prefix: %b\r\n" % prefix if self.strip else b""
         self.websocket = spec.protocol == "websocket"

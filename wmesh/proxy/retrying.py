@@ -57,7 +57,11 @@ class Retrying:
         self._wait(wait)
 
     def _wait(self, seconds: float) -> None:
-        if seconds > 0.0:
+        limit = self._exchange.limit
+        now = self._exchange.plane.clock()
+        if limit is not None and now + seconds >= limit.ends:
+            self._exchange.give_up(now, "not tried again: no time is left for it")
+        elif seconds > 0.0:
             self._timer = self._exchange.plane.reactor.callLater(seconds, self._go)
         else:
             self._go()

@@ -306,8 +306,7 @@ class Upstream:
         down = exchange.down
         if exchange.ticket is not None:
             exchange.ticket.prove(exchange.plane.clock())
-        if exchange.retrying is not None:
-            exchange.retrying.end()
+        exchange.settle()
         exchange.status = 101
         exchange.head_sent = True
         exchange.conn = None

@@ -214,6 +214,21 @@ class RetrySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackSpec:
+    """What a client gets when all instances fail (options `fallback*`).
+
+    `service` is the name of another one that is asked then; empty: none is. `status` is that of a fixed answer (0:
+    there is none), with `body`, or what the `file` holds, of this media `type`.
+    """
+
+    service: str = ""
+    status: int = 0
+    body: str = ""
+    file: str = ""
+    type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
 class StickySpec:
     """The cookie that keeps a client with its instance (options `sticky_*`).
 
@@ -356,6 +371,7 @@ class ServiceSpec:
     keepalive_timeout: float = 50.0
     retry: RetrySpec = field(default_factory=RetrySpec)
     retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
+    fallback: FallbackSpec = field(default_factory=FallbackSpec)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0
     timeout_idle: float = 60.0

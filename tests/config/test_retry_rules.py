@@ -41,3 +41,30 @@ class RetryTests(_RuleTests):
         for more in ("retry_attempts = 0", "retry_on = reset"):
             self.assertEqual(good(service(*lines, more)).config.notes, ())
         self.assertEqual(good(service("timeout_request = 1m")).config.notes, ())
+
+    def test_fallbacks_arrive(self) -> None:
+        answer = ("fallback_status = 200", "fallback_body =\n  {\n    1}", "fallback_type = a/b; c=d")
+        text = service("fallback = service:spare", *answer) + service(name="spare")
+        own = good(text).config.services[0].fallback
+        self.assertEqual((own.service, own.status, own.body, own.type), ("spare", 200, "{\n1}", "a/b; c=d"))
+
+    def test_nobody_to_stand_in(self) -> None:
+        """Another service that there is, and not the same one."""
+        problem = self.only(service("fallback = service:spar") + service(name="spare"))
+        self.assertEqual((problem.option, problem.hint), ("fallback", "did you mean spare?"))
+        problem = self.only(service("fallback = service:shop"))
+        self.assertEqual((problem.option, problem.message), ("fallback", "a service cannot stand in for itself"))
+        for value in ("shop", "service:", "http://x", "service:A"):
+            problem = self.only(service(f"fallback = {value}"))
+            self.assertEqual(problem.hint, "write service:NAME", value)
+
+    def test_fixed_answers(self) -> None:
+        """One body, of a status that can have one, and no part of an answer that is none."""
+        for status in (1, 100, 199, 204, 205, 304):
+            self.assertEqual(self.only(service(f"fallback_status = {status}")).option, "fallback_status")
+        for option in ("fallback_body = x", "fallback_file = x", "fallback_type = a/b"):
+            problem = self.only(service(option))
+            self.assertEqual((problem.option, problem.hint), (option.split()[0], "add fallback_status = 503"))
+        problem = self.only(service("fallback_status = 503", "fallback_body = x", "fallback_file = y"))
+        self.assertEqual((problem.option, problem.line), ("fallback_file", 5))
+        self.assertEqual(self.only(service("fallback_status = 503", "fallback_type = html")).option, "fallback_type")

@@ -20,6 +20,7 @@ class TrafficTests(SynchronousTestCase):
         traffic.queued += 4
         traffic.refused += 1
         traffic.expired += 6
+        traffic.fallbacks += 7
         traffic.aborted += 2
         described = traffic.describe()
         self.assertEqual(json.loads(json.dumps(described)), described)
@@ -37,6 +38,7 @@ class TrafficTests(SynchronousTestCase):
                 "queued": 4,
                 "refused": 1,
                 "expired": 6,
+                "fallbacks": 7,
                 "aborted": 2,
             },
         )
@@ -63,9 +65,9 @@ class TrafficTests(SynchronousTestCase):
         one.observe(200, 0.1)
         other.observe(503, 0.3)
         other.refused = 1
-        one.retries_denied = other.retries_denied = one.expired = 2
+        one.retries_denied = other.retries_denied = one.expired = other.fallbacks = 2
         whole = merged([one, other])
         self.assertEqual((whole.requests, whole.refused, whole.success_rate), (2, 1, 0.5))
-        self.assertEqual((whole.retries_denied, whole.expired), (4, 2))
+        self.assertEqual((whole.retries_denied, whole.expired, whole.fallbacks), (4, 2, 2))
         self.assertAlmostEqual(whole.latency.mean, 0.2)
         self.assertEqual((one.requests, one.refused), (1, 0))

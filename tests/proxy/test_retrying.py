@@ -181,12 +181,37 @@ class BudgetTests(Scene):
         second.send(request())
         await self.until(lambda: len(self.slow.requests) == 2)
 
-    async def test_an_answer_passes_on(self) -> None:
+    async def test_an_answer_that_was_kept(self) -> None:
         """A status that would be hidden is shown when there is no room to ask somebody else."""
-        busy = self.instance(says(BUSY))
+
+        async def script(conversation: Conversation) -> None:
+            while True:
+                message = await take(conversation)
+                conversation.send(BUSY[:-4] if message.method == b"HEAD" else BUSY)
+
+        busy = self.instance(script)
         await self.taken(busy)
+        answer = await self.ask(request())
+        self.assertEqual((answer.start, answer.body), (b"HTTP/1.1 503 Service Unavailable", b"busy"))
+        self.assertEqual((answer.value(b"Retry-After"), len(answer.values(b"Via"))), (b"7", 1))
+        self.assertEqual(self.traffic["shop"].retries_denied, 1)
+        head = await self.ask(request(b"HEAD"), bodyless=True)
+        self.assertEqual((head.status, head.value(b"Content-Length")), (503, b"4"))
+
+    async def test_one_that_cannot_be_kept_passes_on(self) -> None:
+        """A chunked one does so without a pause."""
+        chunks = b"HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n"
+        await self.taken(self.instance(says(chunks)))
+        self.plane.chance = lambda: -1e6
         self.assertEqual((await self.ask(request())).body, b"busy")
         self.assertEqual(self.traffic["shop"].retries_denied, 1)
+
+    async def test_the_last_answer_that_was_hidden(self) -> None:
+        """Two that are busy: the second one's answer is what the client gets."""
+        other = response(b"second", b"503 Busy")
+        await self.open(self.instance(says(BUSY)), self.instance(says(other)))
+        answer = await self.ask(request())
+        self.assertEqual((answer.start, answer.body), (b"HTTP/1.1 503 Busy", b"second"))
 
     async def test_it_waits_for_room(self) -> None:
         """A retry that finds no room gets it when another one ends meanwhile."""

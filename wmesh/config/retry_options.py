@@ -1,13 +1,33 @@
-"""The options of what happens when an attempt fails or a request takes too long. Rows of `[service:NAME]` (see
+"""The options of what happens when attempts fail or a request takes too long. Rows of `[service:NAME]` (see
 `wmesh.config.schema`, which says how they work); the page on retries tells how they play together.
 """
 
 from __future__ import annotations
 
+import re
+
 from wmesh.config import kinds
+from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
+from wmesh.config.wording import Invalid, common_hint, quoted
 
 REPEATED = ("connect_failed", "reset", "timeout", "invalid")
+LONGEST_BODY = 65536
+
+
+def _service() -> Kind:
+    def read(text: str) -> str:
+        match = re.fullmatch(r"service:\s*([a-z0-9-]{1,63})", text)
+        if match is None:
+            raise Invalid(f"{quoted(text)} is no fallback", common_hint(text) or "write service:NAME")
+        return match[1]
+
+    return Kind("service:NAME", read, lambda name: f"service:{name}" if name else "")
+
+
+def _body() -> Kind:
+    one = kinds.text(LONGEST_BODY)
+    return Kind("TEXT, of one or more lines", lambda text: one.read(text.strip("\n")), many=True, empty="")
 
 RETRIES = (
     Option(
@@ -88,5 +108,56 @@ DEADLINES = (
         " anybody else it is taken out. Empty: none is sent, and none is read.",
         "deadline_header = X-Request-Deadline-Ms",
         notes=("The default is what Envoy sends.",),
+    ),
+)
+
+FALLBACKS = (
+    Option(
+        "fallback",
+        _service(),
+        "Which other service is asked when all instances of this one fail, or there are none. It gets the request with"
+        " the path that an instance of this one would have seen.",
+        "fallback = service:shop-readonly",
+        field="fallback.service",
+        default="none",
+        notes=(
+            "Only for requests that may be made again: GET, HEAD, PUT, DELETE, OPTIONS, TRACE, and others of which"
+            " nothing was sent. WebSockets have no fallback.",
+            "The fallback of the other service is not asked in its turn.",
+        ),
+    ),
+    Option(
+        "fallback_status",
+        kinds.whole(0, 599, zero="there is no fixed answer"),
+        "The status of a fixed answer, given when all instances fail (and the other service, if there is one). A status"
+        " below 400 answers GET and HEAD only.",
+        "fallback_status = 200",
+        field="fallback.status",
+        notes=("A 503 says when to come again (Retry-After).",),
+    ),
+    Option(
+        "fallback_body",
+        _body(),
+        "Its body.",
+        'fallback_body = {"items": [], "stale": true}',
+        field="fallback.body",
+        default="empty",
+        notes=("Lines that begin with # or ; are comments, and indentation is lost; else take ``fallback_file``.",),
+    ),
+    Option(
+        "fallback_file",
+        kinds.file(),
+        "A file that holds its body, up to 1 MiB. It is read when the gateway starts.",
+        "fallback_file = etc/sorry.html",
+        field="fallback.file",
+        default="none",
+        notes=("Relative paths start at the working directory of the gateway.",),
+    ),
+    Option(
+        "fallback_type",
+        kinds.word("TYPE/SUBTYPE", r"[!-~]+/[!-~]+(?: [!-~]+)*", "write a media type, text/html for example"),
+        "The Content-Type of that body.",
+        "fallback_type = text/html; charset=utf-8",
+        field="fallback.type",
     ),
 )

@@ -21,7 +21,7 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
-from wmesh.config.retry_options import DEADLINES, RETRIES
+from wmesh.config.retry_options import DEADLINES, FALLBACKS, RETRIES
 from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
@@ -553,6 +553,7 @@ SERVICE = _section(
         notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
     ),
     *RETRIES,
+    *FALLBACKS,
     Option(
         "timeout_connect",
         kinds.duration(0.01, HOUR),

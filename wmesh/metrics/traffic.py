@@ -23,11 +23,21 @@ class Traffic:
     `responses[n]` counts statuses of class n; it has room for any three digits, because an instance may send them.
     `retries` counts attempts beyond the first, `retries_denied` those that the budget had no room for, `queued`
     requests that had to wait for an instance, `refused` requests for which no instance could be had (their answer, a
-    503, is observed too), `expired` requests that took all the time they may, `aborted` exchanges that ended without a
-    whole answer, whoever broke off.
+    503, is observed too), `expired` requests that took all the time they may, `fallbacks` how often another service or
+    a fixed answer stood in, `aborted` exchanges that ended without a whole answer, whoever broke off.
     """
 
-    __slots__ = ("aborted", "expired", "latency", "queued", "refused", "responses", "retries", "retries_denied")
+    __slots__ = (
+        "aborted",
+        "expired",
+        "fallbacks",
+        "latency",
+        "queued",
+        "refused",
+        "responses",
+        "retries",
+        "retries_denied",
+    )
 
     def __init__(self) -> None:
         self.responses = [0] * 10
@@ -37,6 +47,7 @@ class Traffic:
         self.queued = 0
         self.refused = 0
         self.expired = 0
+        self.fallbacks = 0
         self.aborted = 0
 
     def observe(self, status: int, seconds: float) -> None:
@@ -73,6 +84,7 @@ class Traffic:
             "queued": self.queued,
             "refused": self.refused,
             "expired": self.expired,
+            "fallbacks": self.fallbacks,
             "aborted": self.aborted,
             "latency_ms": {
                 **{name: _milliseconds(self.latency.percentile(q)) for name, q in PERCENTILES.items()},
@@ -92,6 +104,7 @@ def merged(traffics: Iterable[Traffic]) -> Traffic:
         whole.queued += traffic.queued
         whole.refused += traffic.refused
         whole.expired += traffic.expired
+        whole.fallbacks += traffic.fallbacks
         whole.aborted += traffic.aborted
     return whole
 

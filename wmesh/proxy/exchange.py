@@ -269,7 +269,7 @@ class Exchange:
         self.waiter = None
         plan.traffic.refused += 1
         self._note(now, f"refused: {refusal.reason}: {refusal.detail}")
-        self.answer(self.reply or for_refusal(refusal, plan.service))
+        self.fall_back(self.reply or for_refusal(refusal, plan.service), now)
 
     def _granted(self, ticket: Ticket, now: float) -> None:
         plan = self.plan
@@ -395,17 +395,21 @@ class Exchange:
 
     # --- the way back
 
-    def wants_another(self, status: int) -> bool:
-        """May an answer with this status be thrown away, and somebody else be asked?"""
+    def wants_another(self, whole: bool) -> bool:
+        """May an answer with one of `retry_statuses` be thrown away, and somebody else be asked? One that is `whole`
+        can be kept, for the case that there is nobody after all.
+        """
         plan, ticket = self.plan, self.ticket
         assert plan is not None
-        if status not in plan.retry_statuses or ticket is None or self.switching or not self.request_done:
+        if ticket is None or self.switching or not self.request_done:
             return False
+        if plan.fallback is not None and plan.fallback.hides(self):
+            return True
         if may_not(self, plan, STATUS, True) or not plan.selection.others((*self.tried, ticket.member)):
             return False
-        if not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
+        if not whole and not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
             plan.traffic.retries_denied += 1
-            self._note(self.plane.clock(), f"status {status} passes on: enough retries are in flight")
+            self._note(self.plane.clock(), "its answer passes on: enough retries are in flight")
             return False
         return True
 
@@ -523,13 +527,21 @@ class Exchange:
     # --- failures
 
     def attempt_failed(
-        self, outcome: Outcome, detail: str, sent: bool, stale: bool, *, hung: bool = False, retry_after: int = 0
+        self,
+        outcome: Outcome,
+        detail: str,
+        sent: bool,
+        stale: bool,
+        *,
+        hung: bool = False,
+        retry_after: int = 0,
+        own: LocalReply | None = None,
     ) -> None:
         """The running attempt is over without a whole answer; its connection, if any, is already closed.
 
         `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
         closed before any byte of an answer; that says nothing against the instance, which may be tried again.
-        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for.
+        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for. `own`: what it answered.
         """
         if self.producing:
             self.unregister()
@@ -559,7 +571,7 @@ class Exchange:
         if retrying is None:
             retrying = self.retrying = Retrying(self)
         retrying.retry_after = max(retrying.retry_after, retry_after)
-        self.reply = for_outcome(outcome, detail, plan.service, retrying.retry_after)
+        self.reply = own or for_outcome(outcome, detail, plan.service, retrying.retry_after)
         assert ticket is not None
         retrying.after(outcome, sent, stale, hung, ticket.member, now)
 
@@ -567,7 +579,36 @@ class Exchange:
         """No instance will be asked any more: the client hears of the last failure."""
         self._note(now, why)
         assert self.reply is not None
-        self.answer(self.reply)
+        self.fall_back(self.reply, now)
+
+    def fall_back(self, reply: LocalReply, now: float) -> None:
+        """All instances failed: another service, or a fixed answer, or `reply`."""
+        plan = self.plan
+        assert plan is not None
+        fallback = plan.fallback
+        if fallback is None or self.done:
+            self.answer(reply)
+            return
+        away = fallback.next_plan(self, self.retrying is not None and self.retrying.sent)
+        if away is None or (self.limit is not None and now >= self.limit.ends):
+            instead = fallback.reply(self, reply)
+            if instead is not reply:
+                plan.traffic.fallbacks += 1
+                self._note(now, f"the fixed answer stands in: {reply.error}: {reply.reason}")
+            self.answer(instead)
+            return
+        plan.traffic.fallbacks += 1
+        self._note(now, f"{away.service} stands in: {reply.error}: {reply.reason}")
+        self.reply = reply
+        self.plan = away
+        self.tried = ()
+        self.attempts = 0
+        self.bound = ""
+        if self.retrying is not None:
+            self.retrying.sorry = ()
+        if away.keyed:
+            self._find_key(away)
+        self.attempt(now)
 
     def out_of_time(self, now: float) -> None:
         """All the time that the request may take is over, whatever it waits for."""
@@ -593,7 +634,7 @@ class Exchange:
         if self.head_sent:
             self.down.abort()
         else:
-            self.answer(LocalReply(504, "deadline_exceeded", reason, plan.service))
+            self.fall_back(LocalReply(504, "deadline_exceeded", reason, plan.service), now)
 
     def _awaited(self) -> str:
         """What the exchange waits for."""

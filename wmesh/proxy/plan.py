@@ -5,7 +5,7 @@ What is switched off for a route is not in its plan, and so costs a request noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
@@ -14,6 +14,7 @@ from wmesh.policy.hashing import key_of
 from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
+from wmesh.proxy.fallback import Fallback, fixed_answer
 from wmesh.wire.fields import CLAIMS
 from wmesh.wire.request import IDEMPOTENT
 
@@ -39,12 +40,14 @@ class Plan:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
     `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
+    `fallback` is what there is for when all instances fail.
     """
 
     __slots__ = (
         "budget",
         "cluster",
         "deadline_name",
+        "fallback",
         "key_of",
         "keyed",
         "prefix_line",
@@ -89,6 +92,7 @@ class Plan:
             status for low, high in spec.retry_statuses for status in range(low, high + 1)
         )
         self.traffic = traffic
+        self.fallback: Fallback | None = None
         self.deadline_name = spec.deadline_header.lower().encode("ascii")
         # A trusted client's word in a field that every head is searched for costs nothing where it is missing.
         self.timed = spec.timeout_request > 0.0 or bool(self.deadline_name and self.deadline_name not in CLAIMS)
@@ -113,16 +117,27 @@ def compile_routes(
     traffic: Mapping[str, Traffic],
     secret: bytes = b"",
 ) -> Router[Plan]:
-    """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions."""
+    """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions.
+
+    Raises ConfigError where a file that the configuration names cannot be read.
+    """
     budgets = {spec.name: Budget(spec.retry) for spec in services}
-    return Router(
-        (
-            route.host,
-            route.prefix,
-            Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky, budgets[spec.name]),
-        )
-        for spec in services
-        if spec.proxy_enabled
-        for sticky in (Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None,)
-        for route in spec.routes
-    )
+    specs = {spec.name: spec for spec in services}
+
+    def plans(spec: ServiceSpec) -> Iterator[tuple[str, str, Plan]]:
+        sticky = Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None
+        answer = fixed_answer(spec)
+        other = specs.get(spec.fallback.service)
+        for route in spec.routes:
+            plan = Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky, budgets[spec.name])
+            if other is not None:
+                # Its answers are those that the clients of this service get, and are counted so.
+                way = RouteSpec(route.host, route.prefix)
+                away = Plan(other, way, clusters[other.name], traffic[spec.name], None, budgets[other.name])
+                away.fallback = Fallback(None, answer) if answer is not None else None
+                plan.fallback = Fallback(away, answer)
+            elif answer is not None:
+                plan.fallback = Fallback(None, answer)
+            yield route.host, route.prefix, plan
+
+    return Router(found for spec in services if spec.proxy_enabled for found in plans(spec))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 class Retrying:
     """`retry_after` is the longest wait, in seconds, that an instance asked for. `sorry` are the members that answered,
-    though not what was hoped for: this request does not go to them again."""
+    though not what was hoped for: this request does not go to them again. `sent`: an instance may have seen it."""
 
-    __slots__ = ("_exchange", "_free", "_looks", "_plan", "_spends", "_timer", "retry_after", "sorry")
+    __slots__ = ("_exchange", "_free", "_looks", "_plan", "_spends", "_timer", "retry_after", "sent", "sorry")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -33,6 +33,7 @@ class Retrying:
         self._looks = 0
         self._spends = False
         self.retry_after = 0
+        self.sent = False
         self.sorry: tuple[Member, ...] = ()
 
     def after(self, outcome: Outcome, sent: bool, stale: bool, hung: bool, member: Member, now: float) -> None:
@@ -41,6 +42,7 @@ class Retrying:
         exchange = self._exchange
         plan = self._plan = exchange.plan
         assert plan is not None
+        self.sent = self.sent or sent
         word = STALE if stale else outcome.name.lower()
         if outcome is Outcome.SERVER_ERROR:
             self.sorry = (*self.sorry, member)

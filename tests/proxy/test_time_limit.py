@@ -7,6 +7,7 @@ import time
 
 from tests.proxy.support import Conversation, Scene, polite, request, response, says, silent, spec_of, take
 from wmesh.model import QueueSpec, RetrySpec
+from wmesh.proxy.exchange import Exchange
 
 HEADER = b"X-Envoy-Expected-Rq-Timeout-Ms"
 TRUSTING = {"trusted_proxies": (ipaddress.IPv4Network("127.0.0.0/8"),)}
@@ -46,7 +47,6 @@ class TimeTests(Scene):
         shop.script = polite
         client.send(request(b"GET", b"/next"))
         self.assertEqual((await client.answer()).body, b"/next")
-        self.assertEqual(self.plane.deadlines.waiting & {None}, set())
 
     async def test_all_attempts_together(self) -> None:
         """Each attempt has its own time-out, and the request ends all the same when its time is over."""
@@ -115,7 +115,7 @@ class TimeTests(Scene):
         for target in (b"/", b"/empty/"):
             await self.ask(request(b"GET", target))
         await self.at_rest()
-        self.assertFalse(any(type(swept).__name__ == "TimeLimit" for swept in self.plane.deadlines.waiting))
+        self.assertFalse(any(isinstance(swept, Exchange) for swept in self.plane.deadlines.waiting))
 
     async def test_a_websocket_has_no_end(self) -> None:
         switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"

@@ -182,8 +182,9 @@ class Exchange:
                 self.answer(for_status(fault.status, fault.reason))
                 return
             if seconds:
-                self.limit = TimeLimit(self, seconds, plan.spec.deadline_header)
-                lines += self.limit.line
+                self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
+                lines += limit.line
+                plane.deadlines.waiting.add(self)
         self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
@@ -277,7 +278,7 @@ class Exchange:
         self.ticket = ticket
         self.attempts += 1
         if self.limit is not None:
-            self.limit.tell(now)
+            self.written = self.limit.tell(self.written, now)
         pool = pool_of(self.plane, ticket.member, plan.spec)
         # A second try gets no connection untested: an instance that restarted has closed all that were kept.
         conn = pool.take(self.attempts == 1 and self.head.method in plan.repeatable)
@@ -610,6 +611,10 @@ class Exchange:
             self._find_key(away)
         self.attempt(now)
 
+    def sweep(self, now: float) -> None:
+        if self.limit is not None and now >= self.limit.ends:
+            self.out_of_time(now)
+
     def out_of_time(self, now: float) -> None:
         """All the time that the request may take is over, whatever it waits for."""
         plan, limit, ticket = self.plan, self.limit, self.ticket
@@ -654,7 +659,7 @@ class Exchange:
         if self.retrying is not None:
             self.retrying.end()
         if self.limit is not None:
-            self.limit.end()
+            self.plane.deadlines.waiting.discard(self)
 
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""

@@ -4,13 +4,12 @@ The limit is the service's (`timeout_request`), or what a trusted client allows 
 is told to each instance in a header, so that it need not work on what nobody waits for any more. The name, and that it
 counts milliseconds, is Envoy's (x-envoy-expected-rq-timeout-ms), so that Envoys on both sides can take part.
 
-A request without a limit has no such object, and pays nothing. One that has is looked at by the sweep of all deadlines.
+A request without a limit has no such object, and pays nothing; one that has is swept with all that has a deadline.
 """
 
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING
 
 from wmesh.errors import WireError
 from wmesh.proxy.plan import Plan
@@ -18,43 +17,28 @@ from wmesh.wire.fields import CLAIMS, value_of, without
 from wmesh.wire.forwarded import Peer
 from wmesh.wire.request import RequestHead
 
-if TYPE_CHECKING:
-    from wmesh.proxy.exchange import Exchange
-
 
 class TimeLimit:
     """`ends` is by the clock of the mesh, `seconds` how long the request may take. `line` is what instances are told,
     a whole field line; empty where they are told nothing."""
 
-    __slots__ = ("_exchange", "ends", "line", "name", "seconds")
+    __slots__ = ("_name", "_told", "ends", "line", "seconds")
 
-    def __init__(self, exchange: Exchange, seconds: float, name: str) -> None:
-        self._exchange = exchange
+    def __init__(self, seconds: float, started: float, name: str) -> None:
         self.seconds = seconds
-        self.ends = exchange.started + seconds
-        self.name = name.encode("ascii")
-        self.line = self._line(exchange.started)
-        exchange.plane.deadlines.waiting.add(self)
+        self.ends = started + seconds
+        self._name = name.encode("ascii")
+        self._told = told = max(1, round(seconds * 1000.0))
+        self.line = b"%b: %d\r\n" % (self._name, told) if name else b""
 
-    def _line(self, now: float) -> bytes:
-        return b"%b: %d\r\n" % (self.name, max(1, round((self.ends - now) * 1000.0))) if self.name else b""
-
-    def tell(self, now: float) -> None:
-        """Another attempt begins, or the first one after a wait: less time is left than the written head says."""
-        line = self._line(now)
-        if line != self.line:
-            # Nobody else's: such a line of the client's was taken out.
-            self._exchange.written = self._exchange.written.replace(b"\r\n" + self.line, b"\r\n" + line, 1)
-            self.line = line
-
-    def sweep(self, now: float) -> None:
-        if now >= self.ends:
-            self.end()
-            self._exchange.out_of_time(now)
-
-    def end(self) -> None:
-        """The exchange is over. A second call does nothing."""
-        self._exchange.plane.deadlines.waiting.discard(self)
+    def tell(self, written: bytes, now: float) -> bytes:
+        """An attempt begins: the written head with what is left now. After a wait, that is less than it says."""
+        left = max(1, round((self.ends - now) * 1000.0))
+        if left == self._told or not self.line:
+            return written
+        # Nobody else's: such a line of the client's was taken out.
+        before, self.line, self._told = self.line, b"%b: %d\r\n" % (self._name, left), left
+        return written.replace(b"\r\n" + before, b"\r\n" + self.line, 1)
 
 
 def limit_of(plan: Plan, peer: Peer, head: RequestHead) -> float:

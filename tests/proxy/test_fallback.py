@@ -52,6 +52,12 @@ class FixedTests(Scene):
         self.assertEqual((await self.ask(request())).body, b'{"items": []}')
         self.assertEqual((await self.ask(request(b"POST", body=b"x"))).body, b"busy")
 
+    async def test_a_post_that_was_answered(self) -> None:
+        """What an instance says of it is not hidden, not even by another error."""
+        await self.open(self.instance(says(BUSY)), fallback=FallbackSpec(status=503, body="sorry"))
+        self.assertEqual((await self.ask(request(b"POST", body=b"x"))).body, b"busy")
+        self.assertEqual((await self.ask(request(b"PUT", body=b"x"))).body, b"sorry")
+
     async def test_what_is_no_failure_stays(self) -> None:
         """A 404 of an instance, and one of the gateway."""
         lost = response(b"lost", b"404 Not Found")

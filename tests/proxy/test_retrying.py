@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.proxy.support import Conversation, Scene, Script, polite, request, response, says, silent, take
-from wmesh.model import RetrySpec
+from tests.proxy.support import Conversation, Scene, Script, polite, request, response, says, silent, spec_of, take
+from wmesh.events import InstanceAdded
+from wmesh.model import InstanceRecord, RetrySpec
+from wmesh.proxy.pool import Pool
 
 BUSY = response(b"busy", b"503 Service Unavailable", b"Retry-After: 7")
 
@@ -29,22 +31,17 @@ class ElsewhereTests(Scene):
         self.assertEqual((self.traffic["shop"].retries, good.requests), (0, []))
 
     async def test_never_means_no_dead_kept_connection(self) -> None:
-        """Where nothing is repeated, a kept connection that the instance has closed is found out before it is used."""
-
-        async def once(conversation: Conversation) -> None:
-            await take(conversation)
-            conversation.send(response(b"one"))
-            await conversation.until(lambda: False)
-
-        shop = self.instance(in_turn(once, polite))
-        await self.open(shop, retry=RetrySpec(attempts=0))
-        self.assertEqual((await self.ask(request())).status, 200)
-        [conversation] = shop.conversations
-        # The kernel takes the FIN in; the gateway's loop has not looked yet.
-        conversation.transport.getHandle().shutdown(1)
-        client = await self.client()
-        client.send(request(b"GET", b"/again"))
-        self.assertEqual((await client.answer()).body, b"/again")
+        """Where nothing is repeated, a kept connection is looked at before it is used; else GETs go out unlooked."""
+        looked: list[bool] = []
+        real = Pool.take
+        self.patch(Pool, "take", lambda pool, unlooked: (looked.append(not unlooked), real(pool, unlooked))[1])
+        await self.open(self.instance(), retry=RetrySpec(attempts=0), others=(spec_of("other", "/other/"),))
+        self.directory.apply(
+            InstanceAdded(InstanceRecord("other", "other-0", self.instances[0].address, origin="static"))
+        )
+        for target in (b"/", b"/other/"):
+            self.assertEqual((await self.ask(request(b"GET", target))).status, 200)
+        self.assertEqual(looked, [True, False])
 
     async def test_as_often_as_it_says(self) -> None:
         bad = [self.instance(says(reset=True)) for _ in range(6)]

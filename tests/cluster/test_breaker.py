@@ -119,6 +119,16 @@ class OpenTests(BreakerCase):
         self.assertFalse(breaker.review(4.9))
         self.assertIs(breaker.state, OPEN)
 
+    def test_good_news_shorten_it(self) -> None:
+        """An instance that passes its checks again is tried at once; a closed breaker has nothing to hasten."""
+        breaker = self.opened()
+        breaker.hasten(1.0)
+        self.assertTrue(breaker.review(1.0))
+        self.assertIs(breaker.state, HALF_OPEN)
+        until = breaker.until
+        breaker.hasten(2.0)
+        self.assertEqual(breaker.until, until)
+
     def test_each_stay_is_twice_as_long_up_to_a_bound(self) -> None:
         """5, 10, 20, 20 seconds for one that fails its trial each time."""
         breaker, now, stays = self.opened(), 0.0, []

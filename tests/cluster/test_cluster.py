@@ -12,7 +12,15 @@ from wmesh.cluster.cluster import SETTLED, Cluster, Ticket
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
-from wmesh.events import BreakerChanged, EjectionChanged, Event, InstanceAdded, InstanceRemoved
+from wmesh.events import (
+    AdminStateChanged,
+    BreakerChanged,
+    EjectionChanged,
+    Event,
+    InstanceAdded,
+    InstanceRemoved,
+    InstancesReset,
+)
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, CheckSpec, Health, OutlierSpec, QueueSpec, ServiceSpec
 
 
@@ -122,6 +130,22 @@ class RefreshTests(SynchronousTestCase):
         assert isinstance(strategy, FirstUntried)
         self.assertEqual([member.record.id for member in strategy.members], ["a", "z"])
 
+    def test_a_large_cluster_is_not_refreshed_at_every_change(self) -> None:
+        """Of thousands of instances some change all the time. Who turned bad is not taken all the same; who is new
+        waits for the next refresh, which comes within a fraction of a second."""
+        directory = Directory([a_spec(check=CheckSpec(enabled=False))], lambda spec: FirstUntried(), lambda: 100.0)
+        directory.apply(InstancesReset("registry", tuple(a_record(f"m{number:03}") for number in range(600))))
+        cluster = directory.clusters["pricing"]
+        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m000")
+        directory.apply(InstanceRemoved("pricing", "m000", "deregistered"))
+        directory.apply(AdminStateChanged("pricing", "m001", AdminState.DRAIN))
+        directory.apply(InstanceAdded(a_record("a-new-one")))
+        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m002")
+        strategy = cluster.whole.strategy
+        assert isinstance(strategy, FirstUntried)
+        self.assertEqual(strategy.rebuilds, 1)
+        self.assertEqual(ticket(cluster, now=100.1).member.record.id, "a-new-one")
+
 
 class LiveCase(SynchronousTestCase):
     """A service whose instances come, are checked, asked and lost, as the gateway does it."""
@@ -183,6 +207,14 @@ class EjectionTests(LiveCase):
         self.failing("a")
         self.assertEqual((self.serving(), self.ejections()), (["b"], [("a", 10.0)]))
         self.assertIn("5 failures in a row", str(self.cluster.members["a"].reasons(self.now)))
+
+    def test_only_what_counts(self) -> None:
+        """Where a 500 is an answer like any other, a row of them is no row of failures."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, outcomes=("connect_failed",)))
+        self.failing("a", 50)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a", 5, Outcome.CONNECT_FAILED)
+        self.assertEqual(self.serving(), ["b"])
 
     def test_never_below_the_floor(self) -> None:
         """A lone instance is never taken out; of four, two stay."""
@@ -330,7 +362,6 @@ class BreakerTests(LiveCase):
                 ticket.release(Outcome.CANCELLED, self.now)
                 ticket.prove(self.now)
             self.assertEqual((self.serving(), self.cluster.in_flight), (["a"], 0))
-
 
     def test_a_tunnel_is_one_trial(self) -> None:
         """Proved twice, or closed at once, it counts once, and gives no trial back."""

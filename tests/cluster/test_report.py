@@ -11,7 +11,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
 from wmesh.cluster.report import directory_report, instance_report, service_health, service_report, service_status
 from wmesh.events import InstanceAdded
-from wmesh.model import AdminState, Health, LoadSample, RouteSpec, ScalingSpec
+from wmesh.model import AdminState, BreakerSpec, Health, LoadSample, RouteSpec, ScalingSpec
 
 
 def drained(id: str = "d") -> Member:
@@ -47,6 +47,24 @@ class StatusTests(SynchronousTestCase):
         ]
         for members, status, reason in table:
             self.assertEqual(service_status(a_cluster(*members), 0.0), (status, reason))
+
+    def test_taken_out_by_traffic(self) -> None:
+        """Checks that pass do not make an instance well that live traffic has taken out."""
+        ejected = a_member("e")
+        ejected.ejection.until, ejected.ejection.reason = 10.0, "5 failures in a row"
+        status, reason = service_status(a_cluster(ejected, a_member()), 0.0)
+        self.assertEqual((status, reason[:45]), ("degraded", "1 of 2 instances taken out by live traffic: t"))
+        self.assertIn("5 failures in a row", reason)
+        self.assertEqual(service_status(a_cluster(ejected), 0.0)[0], "unhealthy")
+        self.assertEqual(service_status(a_cluster(ejected), 10.0), ("healthy", ""))
+
+    def test_the_breaker_of_the_service(self) -> None:
+        """Nobody is served while it is open, however well the instances are."""
+        cluster = a_cluster(a_member(), spec=a_spec(breaker=BreakerSpec(scope="service", min_calls=1, failures=1)))
+        assert cluster.breaker is not None
+        cluster.breaker.observe(True, 0.1, cluster.breaker.generation, 0.0)
+        self.assertEqual(service_status(cluster, 0.0)[0], "unhealthy")
+        self.assertIn("circuit breaker of the service is open", service_status(cluster, 0.0)[1])
 
     def test_fewer_than_the_mesh_should_run(self) -> None:
         """Of what the mesh launches itself, fewer than min_instances is a shortage; of what others run, it is not."""

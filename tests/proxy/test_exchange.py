@@ -617,6 +617,23 @@ class QueueTests(Scene):
         self.assertEqual((await stays.answer()).body, b"/stays")
         self.assertEqual([message.target for message in shop.requests], [b"/first", b"/stays"])
 
+    async def test_its_client_closes(self) -> None:
+        """One that sends no more cannot be told from one that has gone: it leaves the queue, or is refused at once."""
+        shop = await self.busy()
+        gone = await self.client()
+        gone.send(request(b"GET", b"/gone"))
+        await self.queued(1)
+        gone.half_close()
+        await self.queued(0)
+        late = await self.client()
+        late.send(request(b"GET", b"/late"))
+        late.half_close()
+        await self.until(lambda: late.gone or self.traffic["shop"].refused or not self.cluster.queued(), "it is told")
+        await self.queued(0)
+        self.told.callback(None)
+        self.assertEqual((await self.first.answer()).status, 200)
+        self.assertEqual([message.target for message in shop.requests], [b"/first"])
+
     async def test_it_waits_too_long(self) -> None:
         """503, how long it waited and why, when to come again; and the connection goes on."""
         await self.busy()

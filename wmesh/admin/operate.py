@@ -64,7 +64,7 @@ class Operations:
         if isinstance(weight, bool) or not isinstance(weight, int | None | Unset):
             raise ControlError('"weight" must be a whole number such as 5, or null', 400)
         answer = self._controls.direct(service, id, state if isinstance(state, str) else None, weight)
-        said = ", ".join(f"{name} {value}" for name, value in document.items())
+        said = ", ".join(f"{name} {'as registered' if value is None else value}" for name, value in document.items())
         self.log.info(
             "{service}/{id} is told by {who}: {said} ({request})",
             service=service,
@@ -77,7 +77,7 @@ class Operations:
 
     def look(self, request: AdminRequest) -> None:
         """Requests of others are shown only to those who may operate the mesh: targets can hold secrets."""
-        self._admit(request)
+        self._admit_clients(request, "see requests of others")
 
     async def register(self, request: AdminRequest, service: str, id: str) -> Reply:
         """`{"host": "10.0.0.7", "port": 3007, "ttl": 15}`: 201 if it is new, 200 if not, 202 if the registry cannot be
@@ -125,14 +125,17 @@ class Operations:
             raise ControlError("nobody can register here", 404)
         return self._registrations
 
-    def _admit(self, request: AdminRequest) -> None:
+    def _admit_clients(self, request: AdminRequest, what: str) -> None:
         clients = request.clients()
         if clients is None:
-            raise ControlError("it is not clear where this request comes from, so it may not change the mesh", 403)
+            raise ControlError(f"it is not clear where this request comes from, so it may not {what}", 403)
         for client in clients:
             # An IPv4 address is in no IPv6 network and the other way round: `in` says so itself.
             if not any(client in network for network in self._operate_from):
-                raise ControlError(f"{client} may not change the mesh; ask from a network that may operate it", 403)
+                raise ControlError(f"{client} may not {what}; ask from a network that may operate it", 403)
+
+    def _admit(self, request: AdminRequest) -> None:
+        self._admit_clients(request, "change the mesh")
         if request.field("origin") is not None:
             raise ControlError("web pages may not change the mesh; use a program, such as curl", 403)
 

@@ -4,7 +4,8 @@ The score is peak-EWMA latency (`wmesh.cluster.ewma`) times (in_flight + 1) / sh
 eight members or of two drawn at random by share. A member without a sample counts as the fleet's median, not as zero:
 Traefik's leasttime scores it zero and stampedes every newcomer. Failures are charged as a full timeout when they are
 recorded, so failing fast never attracts load. One first attempt in fifty goes to a member drawn at random by share (the
-exploration floor), so that a recovered instance is found out.
+exploration floor), so that a recovered instance is found out. Where shares differ, (in_flight + u) / share is taken, u
+drawn from [0, 1), for the reason that `least_connections` gives: who ramps up would wait for its whole share else.
 
 Old measurements fade towards zero, which is how slowness is forgiven; but nobody counts as faster than half the median
 by fading, or the one that rested longest would get every request until its first answer. Pick: O(min(n, 8)), above that
@@ -44,10 +45,12 @@ class LeastResponseTime:
     def __init__(self, spec: ServiceSpec, random: Random) -> None:
         self._draw = random.random
         self._draws = Draws(random.random)
+        self._equal = True
         self._typical = Typical(random.random, _latency, COLD)
 
     def rebuild(self, members: Sequence[Member]) -> None:
         self._draws = Draws(self._draw, members)
+        self._equal = len({member.share for member in members}) < 2
         self._typical.rebuild(members)
 
     def pick(self, key: bytes, tried: Sequence[Member], now: float) -> Member | None:
@@ -65,6 +68,7 @@ class LeastResponseTime:
             # The scan starts at a random place, so that equal scores are spread.
             start = int(self._draw() * count)
             members = (*members[start:], *members[:start])
+        equal, draw = self._equal, self._draw
         typical = max(self._typical.level(now), LEAST)
         floor = typical * FADED
         best: Member | None = None
@@ -75,7 +79,7 @@ class LeastResponseTime:
                 level = typical
             elif level < floor:
                 level = floor
-            score = level * (member.in_flight + 1) / member.share
+            score = level * (member.in_flight + 1 if equal else (member.in_flight + draw()) / member.share)
             if (best is None or score < least) and (not tried or member not in tried):
                 best = member
                 least = score

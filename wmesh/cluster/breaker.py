@@ -166,6 +166,11 @@ class Breaker:
         self.until = now + spec.trial_timeout
         return False
 
+    def hasten(self, now: float) -> None:
+        """There is news that it is well: if it is OPEN, it may be tried now."""
+        if self.state is OPEN:
+            self.until = min(self.until, now)
+
     def next_review(self) -> float:
         """When `review` may have something to do."""
         return float("inf") if self.state is CLOSED else self.until

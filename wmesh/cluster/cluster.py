@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from wmesh.cluster.selection import Selection
 
 NEVER = float("inf")
+MANY = 500
+SPARING = 10e-6
+"""Larger clusters than that are refreshed no more often than once in so many seconds for each member."""
 PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
@@ -113,6 +116,7 @@ class Cluster:
         "measured",
         "members",
         "panicking",
+        "refresh_from",
         "refusals",
         "requests",
         "review_at",
@@ -153,6 +157,7 @@ class Cluster:
         self.measured = self.breaker is not None or self.gradient is not None
         self.stale = True
         self.review_at = NEVER
+        self.refresh_from = -NEVER
         self.eligible: list[Member] = []
         self.trying: list[Member] = []
         self.panicking = False
@@ -197,10 +202,10 @@ class Cluster:
         seconds = now - ticket.started
         member.failures += 1
         self.failures += 1
-        member.streak += 1
         # A failure must never look fast: it is charged as the longest wait that a good answer may take.
         member.latency.observe(max(seconds, self.spec.timeout_first_byte), now)
         counts = outcome in self._breaking
+        member.streak = member.streak + 1 if counts else 0
         breaker = member.breaker
         if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
             self.moved(member, breaker, now)
@@ -209,7 +214,7 @@ class Cluster:
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = counts and outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
             self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)
@@ -218,6 +223,7 @@ class Cluster:
         """Take a member out by what its traffic shows. Whether it can be spared is for the caller to know."""
         seconds = member.ejection.begin(self.spec.outlier, reason, provable, now)
         member.streak = 0
+        member.doubt()
         self.stale = True
         self.tell(EjectionChanged(self.spec.name, member.record.id, seconds, reason))
 
@@ -253,6 +259,8 @@ class Cluster:
         """A breaker changed its state: of `member`, or the service's own."""
         self.stale = True
         state = breaker.state
+        if member is not None:
+            member.doubt()
         if member is not None and state is CLOSED:
             member.growth.begin(self.spec.breaker.ramp, now)
             member.latency = PeakEwma()
@@ -266,7 +274,8 @@ class Cluster:
         """Find out who is eligible, and hand each strategy its part, in a stable order.
 
         A change of a verdict, a weight or the set itself only marks the cluster `stale`; the next request pays for the
-        refresh. So a burst of changes costs one, and ten thousand instances can come at once.
+        refresh. So a burst of changes costs one, and ten thousand instances can come at once. `refresh_from` says from
+        when on the next one is due.
         """
         if self.eligible and not self.panicking:
             self.last_available = now  # they were, until whatever it is that changed
@@ -296,6 +305,9 @@ class Cluster:
         self.eligible = eligible
         self.trying = [member for member in eligible if member.breaker is not None and member.breaker.trying]
         self.review_at = again
+        # WHY: a pass over ten thousand members takes 15 ms, and a thousand changes a second would make one of each. Who
+        # turned bad meanwhile is `doubted`, and not taken; who is new or better waits for a moment (bench: registry).
+        self.refresh_from = now + SPARING * len(self.members) if len(self.members) > MANY else now
         self.whole.rebuild(eligible)
         for selection in self.selections.values():
             selection.rebuild(eligible)
@@ -336,6 +348,8 @@ class Cluster:
         self.stale = True
         # How it was before it was out says nothing of how it is now.
         member.latency = PeakEwma()
+        if member.breaker is not None:
+            member.breaker.hasten(now)
         if not self.eligible or self.panicking:
             self.serving_since = now
         elif now - self.serving_since >= SETTLED:

@@ -94,6 +94,7 @@ class Directory:
                         self._wills[service, id] = state
                     member.admin = state
                     member.admin_since = self._clock()
+                    member.doubt()
                     self.clusters[service].stale = True
                     self._tell(event)
             case WeightChanged(service, id, weight):
@@ -140,6 +141,7 @@ class Directory:
         old = member.health.state
         cluster.checked(member, result.ok, now)
         if member.health.observe(result.ok, result.reason, now, result.proof):
+            member.doubt()
             cluster.stale = True
             if result.ok:
                 cluster.joined(member, now)
@@ -184,8 +186,11 @@ class Directory:
 
     def _drop(self, service: str, id: str, event: InstanceRemoved) -> None:
         cluster = self.clusters.get(service)
-        if cluster is None or cluster.members.pop(id, None) is None:
+        member = None if cluster is None else cluster.members.pop(id, None)
+        if cluster is None or member is None:
             return
+        member.gone = True
+        member.doubt()
         cluster.stale = True
         self._tell(event)
 

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.member import Member
 from wmesh.cluster.selection import Selection
 
@@ -36,7 +37,7 @@ def explain(
             "note": note,
             "in_flight": member.in_flight,
             "share": round(member.share, 3),
-            "reasons": _momentary(member, tried),
+            "reasons": [*_doubts(cluster, member, now), *_momentary(member, tried)],
         }
         for member, score, note in selection.strategy.scores(key, now)
     ]
@@ -74,6 +75,14 @@ def summary(explained: dict[str, Any]) -> str:
     more = f" and {explained['candidates_total'] - FEW} more" if explained["candidates_total"] > FEW else ""
     out = f", {explained['excluded_total']} excluded" if explained["excluded_total"] else ""
     return f"{explained['strategy']} of {explained['candidates_total']} candidates{out} ({listed}{more})"
+
+
+def _doubts(cluster: Cluster, member: Member, now: float) -> list[str]:
+    """What would keep a candidate out if there were others."""
+    if not cluster.panicking:
+        return []
+    verdict = member.verdict(now)
+    return [finding.text for finding in verdict if finding.against and finding.aspect in ("health", "traffic")]
 
 
 def _momentary(member: Member, tried: Sequence[Member]) -> list[str]:

@@ -65,9 +65,9 @@ class Member:
 
     `in_flight` counts tickets out now; `limit` bounds it (0: no bound) and is `most` but for a ramp. `share` is weight
     times `ramp`, for strategies; both are as of the last refresh of the cluster. `gated` says that `admits` has to be
-    asked before a pick is taken. `streak` counts failures in a row; `on_probation`, while it grows back after an
-    ejection, one is enough. `pool` belongs to the data plane, which keeps its idle connections there. WHY a slot and
-    not a mapping beside: it is read once per attempt (bench: small).
+    asked before a pick is taken. It is `gone` once the cluster has it no longer. `streak` counts failures in a row;
+    `on_probation`, while it grows back after an ejection, one is enough. `pool` belongs to the data plane, which keeps
+    its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
     `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
     suspect whose checks pass takes requests as ever: suspicion is no verdict. `load` is the last report of what it
     uses, which came at `load_since`. `checked` is how many seconds its last check took (None: there was none),
@@ -79,9 +79,11 @@ class Member:
         "admin_since",
         "breaker",
         "checked",
+        "doubted",
         "ejection",
         "failures",
         "gated",
+        "gone",
         "growth",
         "health",
         "in_flight",
@@ -122,6 +124,8 @@ class Member:
         self.on_probation = False
         self.most = self.limit = spec.instance_max_connections
         self.gated = self.limit > 0
+        self.doubted = False
+        self.gone = False
         self.in_flight = 0
         self.picks = 0
         self.failures = 0
@@ -139,6 +143,7 @@ class Member:
         """May be among those that strategies choose from. What changes with each request is left to `admits`."""
         return (
             self.health.state is Health.HEALTHY
+            and not self.gone
             and self.admin is AdminState.READY
             and now >= self.ejection.until
             and (self.breaker is None or self.breaker.state is not OPEN)
@@ -149,9 +154,13 @@ class Member:
 
     def admits(self, now: float) -> bool:
         """May this one request be sent here? In a half-open breaker a yes takes one of the trials."""
-        if self.full():
+        if self.full() or (self.doubted and not self.eligible(now)):
             return False
         return self.breaker is None or self.breaker.permit(now)
+
+    def doubt(self) -> None:
+        """Something speaks against it that strategies may not have heard of yet: ask it before each pick is taken."""
+        self.doubted = self.gated = True
 
     def takes(self, now: float) -> bool:
         """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""
@@ -172,6 +181,7 @@ class Member:
         self.on_probation = self.on_probation and ramp < 1.0
         self.limit = ceil(self.most * ramp)
         breaker = self.breaker
+        self.doubted = False
         self.gated = self.limit > 0 or (breaker is not None and breaker.state is not CLOSED)
         again = self.growth.next_step(now)
         if breaker is not None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wmesh.cluster.breaker import Breaker
+from wmesh.cluster.breaker import OPEN, Breaker
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
@@ -154,8 +154,13 @@ def service_status(cluster: Cluster, now: float) -> tuple[str, str]:
     if not members:
         return "empty", "no instance is registered"
     wanted = [member for member in members if member.admin is AdminState.READY]
-    serving = [member for member in wanted if member.health.state is Health.HEALTHY]
+    well = [member for member in wanted if member.health.state is Health.HEALTHY]
+    serving = [member for member in well if member.eligible(now)]
     failing = [member for member in wanted if member.health.state is Health.UNHEALTHY]
+    if cluster.breaker is not None and cluster.breaker.state is OPEN:
+        return "unhealthy", f"the circuit breaker of the service is open: {cluster.breaker.reason}"
+    if well and not serving:
+        return "unhealthy", f"{_all(len(well))} taken out by live traffic: {_left_alone(well[0], now)}"
     if not serving:
         if len(failing) < len(wanted):
             return "starting", "instances are starting and have passed no check yet"
@@ -164,12 +169,20 @@ def service_status(cluster: Cluster, now: float) -> tuple[str, str]:
         return "unhealthy", f"{_all(len(wanted))} failing: {failing[0].health.reason}"
     if failing:
         return "degraded", f"{len(failing)} of {len(wanted)} instances failing: {failing[0].health.reason}"
+    if len(serving) < len(well):
+        alone = next(member for member in well if not member.eligible(now))
+        count = len(well) - len(serving)
+        return "degraded", f"{count} of {len(wanted)} instances taken out by live traffic: {_left_alone(alone, now)}"
     least = cluster.spec.scaling.min_instances if cluster.spec.command else 0
     if len(serving) < least:
         return "degraded", f"{len(serving)} of at least {least} instances can serve"
     if all(member.full() for member in serving):
         return "degraded", "every instance has its limit of requests in flight"
     return "healthy", ""
+
+
+def _left_alone(member: Member, now: float) -> str:
+    return "; ".join(member.reasons(now))
 
 
 def _state(breaker: Breaker | None) -> str | None:

@@ -102,7 +102,7 @@ class Selection:
         picks another one.
         """
         cluster = self.cluster
-        if cluster.stale or now >= cluster.review_at:
+        if (cluster.stale and now >= cluster.refresh_from) or now >= cluster.review_at:
             cluster.refresh(now)
         if self.waiting:
             cluster.refusals += 1
@@ -294,7 +294,7 @@ class Selection:
             if blocked is not None and now < waiter.deadline:
                 passed.append(entry)
                 return
-            if cluster.stale or now >= cluster.review_at:
+            if (cluster.stale and now >= cluster.refresh_from) or now >= cluster.review_at:
                 cluster.refresh(now)
             self._called_again = False
             ticket = blocked or self._take(waiter.key, waiter.tried, now, waiter.prefer, freed)

@@ -309,7 +309,8 @@ class Downstream:
         self.half_closed = True
         if self.tunnel is not None:
             self.tunnel.client_ended()
-        elif self.receiving is not None:
+        elif self.receiving is not None or (self.current is not None and self.current.waiter is not None):
+            # In the queue most who send no more have gone, and cannot be told from the few who still listen.
             self.abort()
         elif self.current is None:
             self.transport.loseConnection()

@@ -238,6 +238,9 @@ class Exchange:
         """Nobody can take the request now, but somebody may soon: stand in the queue."""
         plan = self.plan
         assert plan is not None
+        if self.down.half_closed:
+            self._refused(refusal)  # see `Downstream.readConnectionLost`
+            return
         until = NEVER if self.limit is None else self.limit.ends
         waiter = plan.selection.wait(self.key, self.tried, now, self.bound, until, self._called, self._refused)
         if isinstance(waiter, Refusal):

@@ -13,6 +13,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.cluster.explain import explain
 from wmesh.errors import ControlError, WireError
 from wmesh.proxy.decisions import find, recent
+from wmesh.proxy.plan import UNKEYED
 from wmesh.proxy.plane import DataPlane
 from wmesh.wire.forwarded import Peers
 from wmesh.wire.request import RequestHead, read_request
@@ -33,7 +34,8 @@ class Whys:
         cluster = self._directory.clusters.get(name)
         if cluster is None:
             raise ControlError(f"there is no service {name!r}", 404)
-        return explain(cluster.whole, client.encode("ascii", "replace"), self._plane.clock())
+        key = b"" if cluster.spec.strategy in UNKEYED else client.encode("ascii", "replace")
+        return explain(cluster.whole, key, self._plane.clock())
 
     def request(
         self, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

@@ -40,7 +40,7 @@ ALLOWED = {
     "api": {"control", "errors", "model", "registry_url"},
     "cli": {
         *("__init__", "api", "certificates", "config", "console"),
-        *("control", "errors", "model", "plugins", "registry_url"),
+        *("control", "errors", "model", "plugins", "proxy", "registry_url"),
     },
     "whereabouts": {"model", "proxy"},
     "gateway": {"admin", "balance", "cluster", "control", "metrics", "policy", "proxy", "whereabouts", "wire", *BASE},
@@ -62,6 +62,7 @@ TESTED_ELSEWHERE = {
     "config/traffic_options.py": "rows of the schema, whose tests hold every row of it",
     "config/health_options.py": "rows of the schema, whose tests hold every row of it",
     "config/tls_options.py": "rows of the schema, whose tests hold every row of it",
+    "config/retry_options.py": "rows of the schema, whose tests hold every row of it",
     "config/option.py": "what those rows are made of",
     "control/probes/connection.py": "the part that all probes share; each of their test files holds it",
 }

@@ -224,6 +224,38 @@ class QueueSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """Which failed attempts are repeated (options `retry_*`).
+
+    After the first attempt come at most `attempts` others (0: none), after the outcomes named in `on`. Of the requests
+    in flight at most `budget` percent are retries, but `budget_least` always may be. Pauses begin with at most
+    `backoff` seconds, which doubles up to `max_backoff`.
+    """
+
+    attempts: int = 2
+    on: tuple[str, ...] = ("connect_failed", "reset", "timeout", "invalid")
+    budget: float = 20.0
+    budget_least: int = 3
+    backoff: float = 0.025
+    max_backoff: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackSpec:
+    """What a client gets when all instances fail (options `fallback*`).
+
+    `service` is the name of another one that is asked then; empty: none is. `status` is that of a fixed answer (0:
+    there is none), with `body`, or what the `file` holds, of this media `type`.
+    """
+
+    service: str = ""
+    status: int = 0
+    body: str = ""
+    file: str = ""
+    type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
 class StickySpec:
     """The cookie that keeps a client with its instance (options `sticky_*`).
 
@@ -326,7 +358,7 @@ class ServiceSpec:
 
     `command` is empty where the mesh launches nothing. `max_connections` bounds the requests in flight to all instances
     together, `instance_max_connections` to one instance; 0 means no bound. `hash_balance_factor` is percent; 0 here too
-    means no bound. `retry_statuses` holds inclusive (low, high) pairs.
+    means no bound. `retry_statuses` holds inclusive (low, high) pairs. `timeout_request` 0 is no limit.
     """
 
     name: str
@@ -365,10 +397,14 @@ class ServiceSpec:
     instance_max_connections: int = 0
     keepalive_connections: int = 128
     keepalive_timeout: float = 50.0
+    retry: RetrySpec = field(default_factory=RetrySpec)
     retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
+    fallback: FallbackSpec = field(default_factory=FallbackSpec)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0
     timeout_idle: float = 60.0
+    timeout_request: float = 0.0
+    deadline_header: str = "X-Envoy-Expected-Rq-Timeout-Ms"
     start_timeout: float = 30.0
     stop_timeout: float = 10.0
 

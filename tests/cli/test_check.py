@@ -88,6 +88,13 @@ class CheckTests(SynchronousTestCase):
         where = f"{path}:{text.count(chr(10))}"
         self.assertEqual(err, f"{where}: [service:x] tls_ca: /nowhere/ca.pem: No such file or directory\n")
 
+    def test_fixed_answers(self) -> None:
+        """A file of a fixed answer that is not there stops the start, too."""
+        text = STATIC + "fallback_status = 503\nfallback_file = /nowhere/sorry.html\n"
+        status, out, err = self.wmesh("check", self.file(text))
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("/nowhere/sorry.html: [service:x] fallback_file: cannot be read: No such file", err)
+
     def test_sentinels(self) -> None:
         """The summary shows where the Sentinels are, and none of the passwords."""
         text = STATIC.replace("memory:", "redis+sentinel://me:hunter2@a,b/m?sentinel_password=hunter3")

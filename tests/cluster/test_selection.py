@@ -239,6 +239,8 @@ class ZoneTests(SelectionCase):
         self.make(of("a", zone="x"), of("b", zone="x"), of("n", zone="y", limit=1), zone="y")
         self.assertEqual([self.who() for _ in range(3)], ["n", "b", "a"])
         self.assertIn(self.who(self.member("n")), "ab")
+        self.assertTrue(self.cluster.whole.others((self.member("n"),)))
+        self.assertFalse(self.cluster.whole.others(tuple(self.cluster.members.values())))
         self.assertEqual(self.refusal(*self.cluster.members.values()).reason, "all_tried")
 
     def test_nobody_near(self) -> None:

@@ -16,6 +16,7 @@ class TrafficTests(_RuleTests):
             ("outlier_ejection_time", "10m", "outlier_max_ejection_time"),
             ("adaptive_min", "2000", "adaptive_max"),
             ("adaptive_max", "5", "adaptive_min"),
+            ("retry_backoff", "1s", "retry_max_backoff"),
         ):
             problem = self.only(service(f"{option} = {value}"))
             self.assertEqual((problem.option, problem.line, named in problem.message), (option, 3, True), problem)

@@ -16,8 +16,11 @@ class TrafficTests(SynchronousTestCase):
         for status in (200, 201, 304, 404, 502):
             traffic.observe(status, 0.010)
         traffic.retries += 3
+        traffic.retries_denied += 5
         traffic.queued += 4
         traffic.refused += 1
+        traffic.expired += 6
+        traffic.fallbacks += 7
         traffic.aborted += 2
         described = traffic.describe()
         self.assertEqual(json.loads(json.dumps(described)), described)
@@ -31,8 +34,11 @@ class TrafficTests(SynchronousTestCase):
                 "success_rate": 0.8,
                 "responses": {"1xx": 0, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1},
                 "retries": 3,
+                "retries_denied": 5,
                 "queued": 4,
                 "refused": 1,
+                "expired": 6,
+                "fallbacks": 7,
                 "aborted": 2,
             },
         )
@@ -59,7 +65,9 @@ class TrafficTests(SynchronousTestCase):
         one.observe(200, 0.1)
         other.observe(503, 0.3)
         other.refused = 1
+        one.retries_denied = other.retries_denied = one.expired = other.fallbacks = 2
         whole = merged([one, other])
         self.assertEqual((whole.requests, whole.refused, whole.success_rate), (2, 1, 0.5))
+        self.assertEqual((whole.retries_denied, whole.expired, whole.fallbacks), (4, 2, 2))
         self.assertAlmostEqual(whole.latency.mean, 0.2)
         self.assertEqual((one.requests, one.refused), (1, 0))

@@ -2,35 +2,90 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from wmesh.policy.retry import MAX_ATTEMPTS, may_retry
+from wmesh.model import RetrySpec
+from wmesh.policy.retry import STALE, STATUS, Budget, again_there, objection, pause
 
 BOTH = (False, True)
+SPEC = RetrySpec()
+FAILURES = (*SPEC.on, STALE, STATUS)
 
 
-class MayRetryTests(SynchronousTestCase):
+class ObjectionTests(SynchronousTestCase):
     def test_nothing_sent(self) -> None:
         """An instance that saw nothing did nothing: any request may go elsewhere, a POST too, if its body is held."""
         for idempotent in BOTH:
-            self.assertTrue(may_retry(1, False, False, idempotent, True))
-            self.assertFalse(may_retry(1, False, False, idempotent, False))
+            self.assertEqual(objection(SPEC, 1, "connect_failed", False, idempotent, True), "")
+            self.assertIn("body", objection(SPEC, 1, "connect_failed", False, idempotent, False))
 
     def test_something_sent(self) -> None:
         """What may have been done once is done again only where twice is the same as once."""
-        self.assertTrue(may_retry(1, True, False, True, True))
-        self.assertFalse(may_retry(1, True, False, False, True))
-        self.assertFalse(may_retry(1, True, False, True, False))
-
-    def test_an_answer_has_begun(self) -> None:
-        """The client has seen it: whatever else is true, there is no second beginning."""
-        for attempts, sent, idempotent, replayable in product((0, 1, 2), BOTH, BOTH, BOTH):
-            self.assertFalse(may_retry(attempts, sent, True, idempotent, replayable))
+        for outcome in FAILURES:
+            self.assertEqual(objection(SPEC, 1, outcome, True, True, True), "")
+            self.assertIn("twice", objection(SPEC, 1, outcome, True, False, True))
+            self.assertIn("body", objection(SPEC, 1, outcome, True, True, False))
 
     def test_it_ends(self) -> None:
         """Not more attempts than allowed, so that a failing service is not asked ever more often."""
-        for attempts in range(MAX_ATTEMPTS + 3):
-            for sent in BOTH:
-                self.assertIs(may_retry(attempts, sent, False, True, True), attempts < MAX_ATTEMPTS)
+        for allowed, attempts, sent in product(range(1, 5), range(1, 8), BOTH):
+            why = objection(replace(SPEC, attempts=allowed), attempts, "connect_failed", sent, True, True)
+            self.assertIs(why == "", attempts <= allowed, (allowed, attempts))
+
+    def test_never(self) -> None:
+        """With no retries at all nothing is repeated, whatever it is."""
+        for outcome, sent in product(FAILURES, BOTH):
+            self.assertIn("never", objection(replace(SPEC, attempts=0), 1, outcome, sent, True, True))
+
+    def test_only_what_is_asked_for(self) -> None:
+        """A failure that retry_on does not name is shown; a kept connection that ended is none of them."""
+        for wanted in SPEC.on:
+            spec = replace(SPEC, on=(wanted,))
+            found = [outcome for outcome in SPEC.on if not objection(spec, 1, outcome, True, True, True)]
+            self.assertEqual(found, [wanted])
+            self.assertEqual(objection(spec, 1, STALE, True, True, True), "")
+            self.assertEqual(objection(spec, 1, STATUS, True, True, True), "")
+
+
+class AgainThereTests(SynchronousTestCase):
+    def test_only_what_failed_at_once(self) -> None:
+        """Who hangs, answers nonsense or answers with a status is not asked twice by one request."""
+        again = [outcome for outcome in FAILURES if again_there(outcome, False)]
+        self.assertEqual(again, ["connect_failed", "reset", STALE])
+        self.assertFalse(any(again_there(outcome, True) for outcome in FAILURES))
+
+
+class PauseTests(SynchronousTestCase):
+    def test_the_first_elsewhere_waits_for_nothing(self) -> None:
+        for chance in (0.0, 0.5, 0.999):
+            self.assertEqual(pause(SPEC, 1, True, chance), 0.0)
+
+    def test_it_doubles_up_to_its_bound(self) -> None:
+        """The longest that each may be: 25, 50, 100, 200, 250, 250 ms."""
+        longest = [pause(SPEC, retry, False, 0.0) for retry in range(1, 7)]
+        self.assertEqual(longest, [0.025, 0.05, 0.1, 0.2, 0.25, 0.25])
+        self.assertEqual(pause(SPEC, 2, True, 0.0), 0.05)
+
+    def test_full_jitter(self) -> None:
+        """Chance takes any part of it away, so that what failed together does not come back together."""
+        self.assertEqual([pause(SPEC, 2, False, chance) for chance in (0.0, 0.5, 0.75)], [0.05, 0.025, 0.0125])
+
+
+class BudgetTests(SynchronousTestCase):
+    def test_a_share_of_the_requests_in_flight(self) -> None:
+        budget = Budget(SPEC)
+        self.assertEqual([budget.allowed(count) for count in (0, 1, 15, 19, 20, 100, 1000)], [3, 3, 3, 3, 4, 20, 200])
+
+    def test_take_and_give_back(self) -> None:
+        """When it is used up there is no more, until one is over."""
+        budget = Budget(replace(SPEC, budget_least=2))
+        self.assertEqual([budget.take(1) for _ in range(4)], [True, True, False, False])
+        self.assertEqual(budget.active, 2)
+        budget.give_back()
+        self.assertTrue(budget.free(1))
+        self.assertTrue(budget.take(1))
+        self.assertFalse(budget.free(1))
+        self.assertTrue(budget.free(15))

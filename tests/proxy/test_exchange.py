@@ -424,7 +424,7 @@ class FailureTests(Scene):
         told = answer.json()
         self.assertEqual((told["error"], told["service"]), ("instance_unreachable", "shop"))
         self.assertIn("refused the connection", told["reason"])
-        self.assertEqual([member.failures for member in self.cluster.members.values()], [1, 1])
+        self.assertEqual([member.failures for member in self.cluster.members.values()], [2, 1])
 
     async def test_no_instance(self) -> None:
         """Nobody registered: a 503 that says when to come again."""

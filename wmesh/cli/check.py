@@ -2,8 +2,9 @@
 
 Strategy: problems go to standard error, one a line, in the form that editors follow (file:line: …), and make the exit
 status 1. A good file is summed up on standard output: an operator should see at a glance whether the mesh that was
-meant is the mesh that was written. Certificates and keys that services and the registry's URL name are read, for those
-that are not there would stop the start. Nothing is started, connected to, or written, and no Twisted is loaded.
+meant is the mesh that was written. Certificates and keys that services and the registry's URL name are read, and the
+files of fixed answers, for those that are not there would stop the start. Nothing is started, connected to, or written,
+and no Twisted is loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from wmesh.control.registry.tls import check_files
 from wmesh.errors import ConfigError, RegistryError
 from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
 from wmesh.plugins import configure
+from wmesh.proxy.fallback import fixed_answer
 from wmesh.registry_url import parse_target
 
 
@@ -40,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         loaded, _ = configure(arguments.config, os.environ)
         check_services(loaded.config.services, loaded.origins, arguments.config)
+        for spec in loaded.config.services:
+            fixed_answer(spec)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

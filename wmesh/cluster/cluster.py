@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 MANY = 500
 SPARING = 10e-6
-"""Larger clusters than that are refreshed no more often than once in so many seconds for each member."""
+"""Larger clusters are refreshed no more often than once in so many seconds for each member."""
 PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
@@ -283,8 +283,7 @@ class Cluster:
         """Find out who is eligible, and hand each strategy its part, in a stable order.
 
         A change of a verdict, a weight or the set itself only marks the cluster `stale`; the next request pays for the
-        refresh. So a burst of changes costs one, and ten thousand instances can come at once. `refresh_from` says from
-        when on the next one is due.
+        refresh, not before `refresh_from`. So a burst of changes costs one, and ten thousand can come at once.
         """
         if self.eligible and not self.panicking:
             self.last_available = now  # they were, until whatever it is that changed
@@ -314,8 +313,7 @@ class Cluster:
         self.eligible = eligible
         self.trying = [member for member in eligible if member.breaker is not None and member.breaker.trying]
         self.review_at = again
-        # WHY: a pass over ten thousand members takes 15 ms, and a thousand changes a second would make one of each. Who
-        # turned bad meanwhile is `doubted`, and not taken; who is new or better waits for a moment (bench: registry).
+        # WHY: ten thousand members take 15 ms (bench: registry). Who turned bad meanwhile is doubted, and not taken.
         self.refresh_from = now + SPARING * len(self.members) if len(self.members) > MANY else now
         self.whole.rebuild(eligible)
         for selection in self.selections.values():

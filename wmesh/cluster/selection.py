@@ -245,8 +245,7 @@ class Selection:
 
     def others(self, tried: Sequence[Member]) -> bool:
         """Is there anybody but those?"""
-        members = self.members
-        return len(members) > len(tried) or any(member not in tried for member in members)
+        return len(self.members) > len(tried) or any(member not in tried for member in chain(self.members, self.far))
 
     # --- the queue
 

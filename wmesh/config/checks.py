@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from wmesh.config.draft import Draft
 from wmesh.config.health_rules import check_health
 from wmesh.config.places import bound_port
+from wmesh.config.retry_rules import check_retries
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.tls_rules import check_tls
 from wmesh.config.traffic_rules import check_traffic
@@ -31,6 +32,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         check_health(draft, section_of(spec), spec)
         check_traffic(draft, section_of(spec), config, spec)
         check_tls(draft, section_of(spec), spec)
+        check_retries(draft, section_of(spec), spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)

@@ -21,8 +21,9 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
+from wmesh.config.retry_options import DEADLINES, FALLBACKS, RETRIES
 from wmesh.config.tls_options import TLS
-from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, RETRIES, STICKY
+from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
@@ -555,6 +556,7 @@ SERVICE = _section(
         notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
     ),
     *RETRIES,
+    *FALLBACKS,
     Option(
         "timeout_connect",
         kinds.duration(0.01, HOUR),
@@ -573,6 +575,7 @@ SERVICE = _section(
         "The longest silence of an instance inside an answer, and of both sides of a WebSocket tunnel.",
         "timeout_idle = 5m",
     ),
+    *DEADLINES,
     Option(
         "start_timeout",
         kinds.duration(0.1, HOUR),

@@ -246,17 +246,6 @@ ADAPTIVE = (
     ),
 )
 
-RETRIES = (
-    Option(
-        "retry_statuses",
-        kinds.statuses(),
-        "With which statuses an answer is thrown away and the request sent to another instance, as long as there is"
-        " one: requests that may be made twice (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) three times at most.",
-        "retry_statuses = 500-599",
-        notes=("The last answer reaches the client as it is. Empty: every answer does.",),
-    ),
-)
-
 STICKY = (
     Option(
         "sticky_sessions",

@@ -17,6 +17,7 @@ def check_traffic(draft: Draft, section: str, config: MeshConfig, spec: ServiceS
         ("circuit_breaker_reset_timeout", "circuit_breaker_max_reset_timeout"),
         ("outlier_ejection_time", "outlier_max_ejection_time"),
         ("adaptive_min", "adaptive_max"),
+        ("retry_backoff", "retry_max_backoff"),
     )
     for low, high in orders:
         least, most = draft.value(section, low), draft.value(section, high)

@@ -21,19 +21,33 @@ class Traffic:
     """One service's answers since the start.
 
     `responses[n]` counts statuses of class n; it has room for any three digits, because an instance may send them.
-    `retries` counts attempts beyond the first, `queued` requests that had to wait for an instance, `refused` requests
-    for which no instance could be had (their answer, a 503, is observed too), `aborted` exchanges that ended without a
-    whole answer, whoever broke off.
+    `retries` counts attempts beyond the first, `retries_denied` those that the budget had no room for, `queued`
+    requests that had to wait for an instance, `refused` requests for which no instance could be had (their answer, a
+    503, is observed too), `expired` requests that took all the time they may, `fallbacks` how often another service or
+    a fixed answer stood in, `aborted` exchanges that ended without a whole answer, whoever broke off.
     """
 
-    __slots__ = ("aborted", "latency", "queued", "refused", "responses", "retries")
+    __slots__ = (
+        "aborted",
+        "expired",
+        "fallbacks",
+        "latency",
+        "queued",
+        "refused",
+        "responses",
+        "retries",
+        "retries_denied",
+    )
 
     def __init__(self) -> None:
         self.responses = [0] * 10
         self.latency = Histogram()
         self.retries = 0
+        self.retries_denied = 0
         self.queued = 0
         self.refused = 0
+        self.expired = 0
+        self.fallbacks = 0
         self.aborted = 0
 
     def observe(self, status: int, seconds: float) -> None:
@@ -66,8 +80,11 @@ class Traffic:
             "success_rate": None if rate is None else round(rate, 6),
             "responses": {f"{number}xx": responses[number] for number in range(1, 6)},
             "retries": self.retries,
+            "retries_denied": self.retries_denied,
             "queued": self.queued,
             "refused": self.refused,
+            "expired": self.expired,
+            "fallbacks": self.fallbacks,
             "aborted": self.aborted,
             "latency_ms": {
                 **{name: _milliseconds(self.latency.percentile(q)) for name, q in PERCENTILES.items()},
@@ -83,8 +100,11 @@ def merged(traffics: Iterable[Traffic]) -> Traffic:
         whole.responses = [mine + theirs for mine, theirs in zip(whole.responses, traffic.responses, strict=True)]
         whole.latency.add(traffic.latency)
         whole.retries += traffic.retries
+        whole.retries_denied += traffic.retries_denied
         whole.queued += traffic.queued
         whole.refused += traffic.refused
+        whole.expired += traffic.expired
+        whole.fallbacks += traffic.fallbacks
         whole.aborted += traffic.aborted
     return whole
 

@@ -1,18 +1,96 @@
-"""May a failed attempt be tried again? Told by what was sent and what came back, never by guess.
+"""May a failed attempt be tried again, when, and how often? Told by phase and by what was sent, never by guess.
 
-Nothing sent: any request may go elsewhere. Something sent, nothing back: only a request that may be done twice
-(RFC 9110 section 9.2.2) and whose body is still held whole. Something back: never; the client has seen it.
+Nothing sent: any request may go elsewhere. Something sent, no answer: only a request that may be done twice (RFC 9110
+section 9.2.2), and whose body is still held whole. An answer begun: never; the client has seen it.
+
+    what failed          sent    may be tried again                            at the same instance, if it is the last
+    connection           no      any method                                    after a pause, but not if it timed out
+    kept connection      yes     idempotent methods; says nothing against it   at once
+    reset, no answer     yes     idempotent methods                            after a pause
+    timeout, no answer   yes     idempotent methods                            no: it is slow, and would get it twice
+    no HTTP              yes     idempotent methods                            no
+    status               yes     idempotent methods                            no: it has answered
+
+The budget is what keeps retries from multiplying an outage: at any moment, at most a share of a service's requests in
+flight are retries (Envoy's budget, and Finagle's idea). A retry of what no instance has seen needs none: however many
+there are, each request reaches an instance once.
+
+Pauses are "full jitter": anything between nothing and a bound that doubles, so that requests that failed together do
+not come back together.
 """
 
 from __future__ import annotations
 
-MAX_ATTEMPTS = 3
+from wmesh.model import RetrySpec
+from wmesh.policy.backoff import BackoffSpec, nominal
+
+STALE = "stale"
+STATUS = "server_error"
+"""Outcomes that `RetrySpec.on` does not name: a kept connection that had ended, and a status of `retry_statuses`."""
+
+PATIENCE = 6
+"""How often a retry looks whether the budget has room, with a pause before each look."""
 
 
-def may_retry(attempts: int, request_sent: bool, response_begun: bool, idempotent: bool, replayable: bool) -> bool:
-    """`attempts` are those made so far; `replayable`: every byte of the body sent so far is still held."""
-    if response_begun or attempts >= MAX_ATTEMPTS:
-        return False
-    if not request_sent:
-        return replayable
-    return idempotent and replayable
+def objection(
+    spec: RetrySpec, attempts: int, outcome: str, request_sent: bool, idempotent: bool, replayable: bool
+) -> str:
+    """Why a failed attempt is not to be repeated; empty if it may be.
+
+    `attempts` are those made so far. `outcome` is one of `spec.on`, STALE or STATUS. `replayable`: every byte of the
+    body sent so far is still held.
+    """
+    if not spec.attempts:
+        return "this service is never tried again"
+    if attempts > spec.attempts:
+        return f"all {attempts} attempts are made"
+    if outcome not in spec.on and outcome not in (STALE, STATUS):
+        return f"{outcome} is none of retry_on"
+    if request_sent and not idempotent:
+        return "it may have been done already, and must not be done twice"
+    if not replayable:
+        return "its body is not held any more"
+    return ""
+
+
+def again_there(outcome: str, hung: bool) -> bool:
+    """May the same instance be asked again where there is nobody else? `hung`: the attempt met a deadline."""
+    return not hung and outcome in (STALE, "connect_failed", "reset")
+
+
+def pause(spec: RetrySpec, retry: int, elsewhere: bool, chance: float) -> float:
+    """Seconds before this retry (the first is 1). The first one waits for nothing if it goes to another instance.
+
+    `chance` is in [0, 1).
+    """
+    if retry <= 1 and elsewhere:
+        return 0.0
+    return nominal(BackoffSpec(first=spec.backoff, limit=spec.max_backoff), retry) * (1.0 - chance)
+
+
+class Budget:
+    """How many of one service's retries may be in flight. `active` are those that are."""
+
+    __slots__ = ("active", "spec")
+
+    def __init__(self, spec: RetrySpec) -> None:
+        self.spec = spec
+        self.active = 0
+
+    def allowed(self, in_flight: int) -> int:
+        """How many retries there may be at once among so many requests."""
+        return max(self.spec.budget_least, int(in_flight * self.spec.budget / 100.0))
+
+    def free(self, in_flight: int) -> bool:
+        return self.active < self.allowed(in_flight)
+
+    def take(self, in_flight: int) -> bool:
+        """Begin a retry, if there is room. A yes is paired with one `give_back`."""
+        if not self.free(in_flight):
+            return False
+        self.active += 1
+        return True
+
+    def give_back(self) -> None:
+        """A retry is over, however it ended."""
+        self.active -= 1

@@ -26,16 +26,19 @@ from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
-from wmesh.policy.retry import may_retry
+from wmesh.errors import WireError
+from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness
-from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal
+from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal, for_status
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
+from wmesh.proxy.retrying import Retrying, may_not
+from wmesh.proxy.time_limit import TimeLimit, limit_of
 from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
-from wmesh.wire.request import IDEMPOTENT, NO_FIELDS, RequestHead, upgrade_request, write_request
+from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class Exchange:
         "head",
         "head_sent",
         "key",
+        "limit",
         "notes",
         "outgoing",
         "plan",
@@ -84,6 +88,7 @@ class Exchange:
         "reply",
         "request_done",
         "request_id",
+        "retrying",
         "sent",
         "started",
         "status",
@@ -119,6 +124,8 @@ class Exchange:
         self.producing = False
         self.switching = False
         self.reply: LocalReply | None = None
+        self.retrying: Retrying | None = None
+        self.limit: TimeLimit | None = None
         self.outgoing: list[bytes] | None = None
         self.replay: list[bytes] | None = None
         self.replay_size = 0
@@ -168,6 +175,16 @@ class Exchange:
         lines = forwarded_lines(peer, head)
         if plan.prefix_line and (plain or not (peer.trusted and head.claims and _names_prefix(head.claims))):
             lines += plan.prefix_line
+        if plan.timed or not (plain or head.claims is None):
+            try:
+                seconds = limit_of(plan, peer, head)
+            except WireError as fault:
+                self.answer(for_status(fault.status, fault.reason))
+                return
+            if seconds:
+                self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
+                lines += limit.line
+                plane.deadlines.waiting.add(self)
         self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
@@ -175,7 +192,7 @@ class Exchange:
             self._find_key(plan)
         if plan.sticky is not None:
             self.bound = plan.sticky.bound(head.lines, plan.cluster.members)
-        self._attempt(now)
+        self.attempt(now)
 
     def _find_key(self, plan: Plan) -> None:
         peer = self.down.peer
@@ -200,7 +217,8 @@ class Exchange:
             self.switching = True
             self.written = upgrade_request(self.written, b"websocket")
 
-    def _attempt(self, now: float) -> None:
+    def attempt(self, now: float) -> None:
+        """Ask the next instance."""
         if self.done:
             return
         plan = self.plan
@@ -223,7 +241,8 @@ class Exchange:
         if self.down.half_closed:
             self._refused(refusal)  # see `Downstream.readConnectionLost`
             return
-        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, NEVER, self._called, self._refused)
+        until = NEVER if self.limit is None else self.limit.ends
+        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, until, self._called, self._refused)
         if isinstance(waiter, Refusal):
             self._refused(waiter)
             return
@@ -235,27 +254,37 @@ class Exchange:
 
     def _called(self, ticket: Ticket) -> None:
         """It is its turn in the queue."""
-        self.waiter = None
         now = self.plane.clock()
+        if self.limit is not None and now >= self.limit.ends:
+            ticket.release(Outcome.CANCELLED, now)
+            self.out_of_time(now)
+            return
+        self.waiter = None
         self._note(now, f"{ticket.member.record.id} can take it")
         self._granted(ticket, now)
 
     def _refused(self, refusal: Refusal) -> None:
         plan = self.plan
         assert plan is not None
+        now = self.plane.clock()
+        if self.limit is not None and now >= self.limit.ends:
+            self.out_of_time(now)
+            return
         self.waiter = None
         plan.traffic.refused += 1
-        self._note(self.plane.clock(), f"refused: {refusal.reason}: {refusal.detail}")
-        self.answer(self.reply or for_refusal(refusal, plan.service))
+        self._note(now, f"refused: {refusal.reason}: {refusal.detail}")
+        self.fall_back(self.reply or for_refusal(refusal, plan.service), now)
 
     def _granted(self, ticket: Ticket, now: float) -> None:
         plan = self.plan
         assert plan is not None
         self.ticket = ticket
         self.attempts += 1
+        if self.limit is not None:
+            self.written = self.limit.tell(self.written, now)
         pool = pool_of(self.plane, ticket.member, plan.spec)
         # A second try gets no connection untested: an instance that restarted has closed all that were kept.
-        conn = pool.take(self.attempts == 1 and self.head.method in IDEMPOTENT)
+        conn = pool.take(self.attempts == 1 and self.head.method in plan.repeatable)
         if conn is not None:
             self.attach(conn, now)
         else:
@@ -370,16 +399,23 @@ class Exchange:
 
     # --- the way back
 
-    def wants_another(self, status: int) -> bool:
-        """May an answer with this status be thrown away, and somebody else be asked?"""
+    def wants_another(self, whole: bool) -> bool:
+        """May an answer with one of `retry_statuses` be thrown away, and somebody else be asked? One that is `whole`
+        can be kept, for the case that there is nobody after all.
+        """
         plan, ticket = self.plan, self.ticket
         assert plan is not None
-        if status not in plan.retry_statuses or ticket is None or self.switching or not self.request_done:
+        if ticket is None or self.switching or not self.request_done:
             return False
-        replayable = self.replay is not None or not self.replay_size
-        if not may_retry(self.attempts, True, self.head_sent, self.head.method in IDEMPOTENT, replayable):
+        if plan.fallback is not None and plan.fallback.hides(self):
+            return True
+        if may_not(self, plan, STATUS, True) or not plan.selection.others((*self.tried, ticket.member)):
             return False
-        return plan.selection.others((*self.tried, ticket.member))
+        if not whole and not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
+            plan.traffic.retries_denied += 1
+            self._note(self.plane.clock(), "its answer passes on: enough retries are in flight")
+            return False
+        return True
 
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
@@ -453,6 +489,8 @@ class Exchange:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.producing:
             self.unregister()
+        if self.retrying is not None or self.limit is not None:
+            self.settle()
         self.conn = None
         self.done = True
         ticket, self.ticket = self.ticket, None
@@ -473,7 +511,9 @@ class Exchange:
             return
         self.done = True
         self.switching = False
+        self.settle()
         down = self.down
+        down.release(HOLD_CONNECTING)
         if not self.request_done or self.plane.draining:
             self.close_after = True
         if self.close_after:
@@ -493,11 +533,22 @@ class Exchange:
 
     # --- failures
 
-    def attempt_failed(self, outcome: Outcome, detail: str, sent: bool, stale: bool) -> None:
+    def attempt_failed(
+        self,
+        outcome: Outcome,
+        detail: str,
+        sent: bool,
+        stale: bool,
+        *,
+        hung: bool = False,
+        retry_after: int = 0,
+        own: LocalReply | None = None,
+    ) -> None:
         """The running attempt is over without a whole answer; its connection, if any, is already closed.
 
         `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
         closed before any byte of an answer; that says nothing against the instance, which may be tried again.
+        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for. `own`: what it answered.
         """
         if self.producing:
             self.unregister()
@@ -522,15 +573,101 @@ class Exchange:
             self._record(now, 0)
             self.ticket = None
             plan.traffic.aborted += 1
+            self.settle()
             self.down.abort()
             return
-        replayable = self.replay is not None or not self.replay_size
-        if may_retry(self.attempts, sent, self.head_sent, self.head.method in IDEMPOTENT, replayable):
-            plan.traffic.retries += 1
-            self.reply = for_outcome(outcome, detail, plan.service)
-            self._attempt(now)
+        retrying = self.retrying
+        if retrying is None:
+            retrying = self.retrying = Retrying(self)
+        retrying.retry_after = max(retrying.retry_after, retry_after)
+        self.reply = own or for_outcome(outcome, detail, plan.service, retrying.retry_after)
+        assert ticket is not None
+        retrying.after(outcome, sent, stale, hung, ticket.member, now)
+
+    def give_up(self, now: float, why: str) -> None:
+        """No instance will be asked any more: the client hears of the last failure."""
+        self._note(now, why)
+        assert self.reply is not None
+        self.fall_back(self.reply, now)
+
+    def fall_back(self, reply: LocalReply, now: float) -> None:
+        """All instances failed: another service, or a fixed answer, or `reply`."""
+        plan = self.plan
+        assert plan is not None
+        fallback = plan.fallback
+        if fallback is None or self.done:
+            self.answer(reply)
+            return
+        away = fallback.next_plan(self, self.retrying is not None and self.retrying.sent)
+        if away is None or (self.limit is not None and now >= self.limit.ends):
+            instead = fallback.reply(self, reply)
+            if instead is not reply:
+                plan.traffic.fallbacks += 1
+                self._note(now, f"the fixed answer stands in: {reply.error}: {reply.reason}")
+            self.answer(instead)
+            return
+        plan.traffic.fallbacks += 1
+        self._note(now, f"{away.service} stands in: {reply.error}: {reply.reason}")
+        self.reply = reply
+        self.plan = away
+        self.tried = ()
+        self.attempts = 0
+        self.bound = ""
+        if self.retrying is not None:
+            self.retrying.sorry = ()
+        if away.keyed:
+            self._find_key(away)
+        self.attempt(now)
+
+    def sweep(self, now: float) -> None:
+        if self.limit is not None and now >= self.limit.ends:
+            self.out_of_time(now)
+
+    def out_of_time(self, now: float) -> None:
+        """All the time that the request may take is over, whatever it waits for."""
+        plan, limit, ticket = self.plan, self.limit, self.ticket
+        if self.done or plan is None or limit is None:
+            return
+        plan.traffic.expired += 1
+        reason = f"the {limit.seconds:g} s that this request may take are over: {self._awaited()}"
+        if self.reply is not None:
+            reason += f"; the attempt before: {self.reply.reason}"
+        self._note(now, reason)
+        outcome = Outcome.CANCELLED
+        if ticket is not None and self.request_done and not self.head_sent:
+            # An instance is to blame if it had half of what the service gives it, never for a client in a hurry.
+            given = plan.spec.timeout_request
+            if 0.0 < given <= 2.0 * (now - ticket.started):
+                outcome = Outcome.TIMEOUT
+        if self.head_sent:
+            self.done = True
+            self._record(now, 0)
+            plan.traffic.aborted += 1
+        self._drop_attempt(outcome)
+        if self.head_sent:
+            self.down.abort()
         else:
-            self.answer(for_outcome(outcome, detail, plan.service))
+            self.fall_back(LocalReply(504, "deadline_exceeded", reason, plan.service), now)
+
+    def _awaited(self) -> str:
+        """What the exchange waits for."""
+        if self.waiter is not None:
+            return "it stood in the queue"
+        if self.ticket is None:
+            return "it was to be tried again"
+        address = self.ticket.member.record.address
+        if self.dial is not None:
+            return f"{address} had not accepted the connection"
+        if not self.request_done:
+            return f"the client was still sending it to {address}"
+        return f"{address} had not finished its answer" if self.head_sent else f"{address} had not answered"
+
+    def settle(self) -> None:
+        """What waits on behalf of this exchange has nothing to wait for any more."""
+        if self.retrying is not None:
+            self.retrying.end()
+        if self.limit is not None:
+            self.plane.deadlines.waiting.discard(self)
 
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
@@ -545,6 +682,7 @@ class Exchange:
 
     def _drop_attempt(self, outcome: Outcome) -> None:
         self.producing = False
+        self.settle()
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()

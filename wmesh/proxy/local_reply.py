@@ -7,8 +7,11 @@ route is found) and `request_id` (also in X-Request-Id), so that any refusal can
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 from wmesh.cluster.outcome import Outcome, Refusal
+from wmesh.wire.request import Vias
+from wmesh.wire.response import ResponseHead, write_response
 
 REASONS = {
     200: b"OK",
@@ -51,9 +54,11 @@ OUTCOMES: dict[Outcome, tuple[int, str]] = {
 
 
 class LocalReply:
-    """One answer of the gateway's own. `allow` is the Allow field, `retry_after` seconds. No `error`: no body."""
+    """One answer of the gateway's own. `allow` is the Allow field, `retry_after` seconds, `type` that of the body. No
+    `error`: no body.
+    """
 
-    __slots__ = ("allow", "error", "reason", "retry_after", "service", "status")
+    __slots__ = ("allow", "error", "reason", "retry_after", "service", "status", "type")
 
     def __init__(
         self, status: int, error: str, reason: str, service: str | None = None, retry_after: int = 0, allow: str = ""
@@ -64,16 +69,23 @@ class LocalReply:
         self.service = service
         self.retry_after = retry_after
         self.allow = allow
+        self.type = "application/json"
 
-    def render(self, request_id: bytes, date: bytes, connection: bytes, with_body: bool) -> bytes:
-        """The whole message. `connection` is b"" or a whole Connection line; HEAD gets the head alone."""
+    def body(self, request_id: bytes) -> bytes:
+        """What the client is told, in the words of `type`."""
+        if not self.error:
+            return b""
         document = {
             "error": self.error,
             "reason": self.reason,
             "service": self.service,
             "request_id": request_id.decode("ascii", "replace"),
         }
-        body = json.dumps(document).encode() + b"\n" if self.error else b""
+        return json.dumps(document).encode() + b"\n"
+
+    def render(self, request_id: bytes, date: bytes, connection: bytes, with_body: bool) -> bytes:
+        """The whole message. `connection` is b"" or a whole Connection line; HEAD gets the head alone."""
+        body = self.body(request_id)
         extra = b""
         if self.retry_after:
             extra += b"Retry-After: %d\r\n" % self.retry_after
@@ -81,8 +93,8 @@ class LocalReply:
             extra += b"Allow: %b\r\n" % self.allow.encode("ascii")
         return b"".join(
             (
-                b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS[self.status]),
-                b"Content-Type: application/json\r\n" if body else b"",
+                b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS.get(self.status) or _phrase(self.status)),
+                b"Content-Type: %b\r\n" % self.type.encode("ascii") if body else b"",
                 b"Content-Length: %d\r\n" % len(body),
                 b"Cache-Control: no-store\r\n",
                 b"Date: %b\r\nX-Request-Id: %b\r\n" % (date, request_id),
@@ -94,15 +106,38 @@ class LocalReply:
         )
 
 
+class KeptReply(LocalReply):
+    """An instance's own answer, which came whole and was kept for the case that nobody has a better one."""
+
+    __slots__ = ("_body", "_head", "_via")
+
+    def __init__(self, head: ResponseHead, body: bytes, via: Vias, service: str, retry_after: int) -> None:
+        super().__init__(head.status, "instance_failed", f"status {head.status}", service, retry_after)
+        self._head = head
+        self._body = body
+        self._via = via
+
+    def render(self, request_id: bytes, date: bytes, connection: bytes, with_body: bool) -> bytes:
+        return write_response(self._head, False, self._via, request_id, date, connection) + self._body
+
+
+def _phrase(status: int) -> bytes:
+    """The reason phrase of a status that was configured; it may be any."""
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
+
+
 def for_refusal(refusal: Refusal, service: str) -> LocalReply:
     """No instance could be had."""
     return LocalReply(503, refusal.reason, refusal.detail, service, retry_after=refusal.retry_after)
 
 
-def for_outcome(outcome: Outcome, detail: str, service: str) -> LocalReply:
-    """The last attempt failed before its answer began."""
+def for_outcome(outcome: Outcome, detail: str, service: str, retry_after: int = 0) -> LocalReply:
+    """The last attempt failed before its answer began. `retry_after` is what an instance asked for on the way."""
     status, word = OUTCOMES[outcome]
-    return LocalReply(status, word, detail, service)
+    return LocalReply(status, word, detail, service, retry_after)
 
 
 def for_status(status: int, reason: str) -> LocalReply:

@@ -5,14 +5,18 @@ What is switched off for a route is not in its plan, and so costs a request noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import RouteSpec, ServiceSpec
 from wmesh.policy.hashing import key_of
+from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
+from wmesh.proxy.fallback import Fallback, fixed_answer
+from wmesh.wire.fields import CLAIMS
+from wmesh.wire.request import IDEMPOTENT
 
 UNKEYED = frozenset(
     (
@@ -33,14 +37,22 @@ class Plan:
     """One route of one service. `strip` is how many bytes of the path are the route's own, 0 for none.
 
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
-    requests that nobody can take now may stand in the queue.
+    requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
+    connection without a look whether it is alive. `budget` is the service's, shared by its routes.
+    `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
+    `fallback` is what there is for when all instances fail.
     """
 
     __slots__ = (
+        "budget",
         "cluster",
+        "deadline_name",
+        "fallback",
         "key_of",
         "keyed",
         "prefix_line",
+        "repeatable",
+        "retry",
         "retry_statuses",
         "route",
         "selection",
@@ -48,13 +60,20 @@ class Plan:
         "spec",
         "sticky",
         "strip",
+        "timed",
         "traffic",
         "waits",
         "websocket",
     )
 
     def __init__(
-        self, spec: ServiceSpec, route: RouteSpec, cluster: Cluster, traffic: Traffic, sticky: Stickiness | None
+        self,
+        spec: ServiceSpec,
+        route: RouteSpec,
+        cluster: Cluster,
+        traffic: Traffic,
+        sticky: Stickiness | None,
+        budget: Budget | None = None,
     ) -> None:
         prefix = normal_prefix(route.prefix).encode("ascii")
         self.service = spec.name
@@ -66,10 +85,17 @@ class Plan:
         self.key_of = key_of(spec.hash_on) if spec.strategy != "ip_hash" else None
         self.sticky = sticky
         self.waits = spec.queue.length > 0
+        self.retry = spec.retry
+        self.budget = budget or Budget(spec.retry)
+        self.repeatable = IDEMPOTENT if spec.retry.attempts else frozenset[bytes]()
         self.retry_statuses = frozenset(
             status for low, high in spec.retry_statuses for status in range(low, high + 1)
         )
         self.traffic = traffic
+        self.fallback: Fallback | None = None
+        self.deadline_name = spec.deadline_header.lower().encode("ascii")
+        # A trusted client's word in a field that every head is searched for costs nothing where it is missing.
+        self.timed = spec.timeout_request > 0.0 or bool(self.deadline_name and self.deadline_name not in CLAIMS)
         self.strip = len(prefix) if spec.strip_prefix else 0
         self.prefix_line = b"X-Forwarded-Prefix: %b\r\n" % prefix if self.strip else b""
         self.websocket = spec.protocol == "websocket"
@@ -86,16 +112,32 @@ class Plan:
 
 
 def compile_routes(
-    services: Iterable[ServiceSpec],
+    services: Sequence[ServiceSpec],
     clusters: Mapping[str, Cluster],
     traffic: Mapping[str, Traffic],
     secret: bytes = b"",
 ) -> Router[Plan]:
-    """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions."""
-    return Router(
-        (route.host, route.prefix, Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky))
-        for spec in services
-        if spec.proxy_enabled
-        for sticky in (Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None,)
-        for route in spec.routes
-    )
+    """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions.
+
+    Raises ConfigError where a file that the configuration names cannot be read.
+    """
+    budgets = {spec.name: Budget(spec.retry) for spec in services}
+    specs = {spec.name: spec for spec in services}
+
+    def plans(spec: ServiceSpec) -> Iterator[tuple[str, str, Plan]]:
+        sticky = Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None
+        answer = fixed_answer(spec)
+        other = specs.get(spec.fallback.service)
+        for route in spec.routes:
+            plan = Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky, budgets[spec.name])
+            if other is not None:
+                # Its answers are those that the clients of this service get, and are counted so.
+                way = RouteSpec(route.host, route.prefix)
+                away = Plan(other, way, clusters[other.name], traffic[spec.name], None, budgets[other.name])
+                away.fallback = Fallback(None, answer) if answer is not None else None
+                plan.fallback = Fallback(away, answer)
+            elif answer is not None:
+                plan.fallback = Fallback(None, answer)
+            yield route.host, route.prefix, plan
+
+    return Router(found for spec in services if spec.proxy_enabled for found in plans(spec))

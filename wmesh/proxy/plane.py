@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class DataPlane:
-    """`clock` is monotonic seconds. `connections` are the clients' connections now open."""
+    """`clock` is monotonic seconds, `chance` answers numbers in [0, 1). `connections` are those of clients."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class DataPlane:
         self.router = router
         self.clock = clock
         self.reactor = reactor
+        self.chance = random.random
         self.limits = Limits(spec.max_head_size, spec.max_header_fields, spec.max_target_length)
         self.poller = Poller(reactor)
         self.contexts = Contexts()

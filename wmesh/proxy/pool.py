@@ -174,7 +174,7 @@ class Dial:
         if now - self.since > limit:
             detail = self.late()
             self.abandon()
-            self._end(Outcome.CONNECT_FAILED, detail)
+            self._end(Outcome.CONNECT_FAILED, detail, hung=True)
 
     def late(self) -> str:
         """What to say when the deadline passes."""
@@ -189,8 +189,8 @@ class Dial:
         """The exchange has no use for the connection any more."""
         self.exchange = None
 
-    def _end(self, outcome: Outcome, detail: str) -> None:
+    def _end(self, outcome: Outcome, detail: str, hung: bool = False) -> None:
         self.pool.plane.deadlines.waiting.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=False, stale=False)
+            exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)

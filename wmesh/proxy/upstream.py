@@ -3,6 +3,8 @@
 What one read brings leaves in one write. Whether an answer is whole is judged here and nowhere else: at its head (HEAD,
 204, 304), after `left` bytes, when the chunk decoder is done, or at a clean close where the body ends there. Any other
 end is a failure, which the exchange may repeat elsewhere or must show to the client.
+
+Longer than most files, because one answer is read here from its first byte to its end, whatever its framing.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from twisted.python.failure import Failure
 
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
+from wmesh.proxy.local_reply import KeptReply
 from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
+from wmesh.wire.fields import value_of
 from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response, write_switch
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
@@ -159,9 +163,12 @@ class Upstream:
             self._interim(exchange, head, data[start:])
             return
         self.head = head
-        if head.status >= 400 and exchange.wants_another(head.status):
-            self._pass_over(exchange, head, len(data) - start)
-            return
+        if head.status >= 400 and exchange.plan is not None and head.status in exchange.plan.retry_statuses:
+            came = data[start:]
+            whole = (head.body is LENGTH and head.length == len(came)) or (head.body is NONE and not came)
+            if exchange.wants_another(whole):
+                self._pass_over(exchange, head, came if whole else None)
+                return
         written = exchange.response_head(head)
         down = exchange.down.transport
         body = head.body
@@ -262,10 +269,11 @@ class Upstream:
                 self.drop()
         exchange.finished(now)
 
-    def _pass_over(self, exchange: Exchange, head: ResponseHead, came: int) -> None:
-        """Nobody is to see this answer, of whose body `came` bytes are here. One that is whole frees the connection."""
-        whole = (head.body is LENGTH and head.length == came) or (head.body is NONE and not came)
-        if whole and head.keep and not exchange.body_unexpected:
+    def _pass_over(self, exchange: Exchange, head: ResponseHead, body: bytes | None) -> None:
+        """Nobody is to see this answer, unless nobody has a better one. `body` is None where it is not whole; one that
+        is frees the connection.
+        """
+        if body is not None and head.keep and not exchange.body_unexpected:
             self.exchange = None
             self.interims = 0
             self.served += 1
@@ -275,7 +283,15 @@ class Upstream:
         else:
             exchange.producing = False
             self.drop()
-        exchange.attempt_failed(Outcome.SERVER_ERROR, f"status {head.status}", sent=True, stale=False)
+        wait = value_of(head.lines, b"retry-after") or b""
+        seconds = int(wait) if wait.isdigit() and len(wait) < 7 else 0  # it may be a date, too
+        detail = f"status {head.status}"
+        kept = None
+        if body is not None and exchange.plan is not None:
+            kept = KeptReply(head, body, self.pool.plane.via, exchange.plan.service, seconds)
+        exchange.attempt_failed(
+            Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept
+        )
 
     def _unstream(self, exchange: Exchange) -> None:
         if self.streaming:
@@ -294,7 +310,7 @@ class Upstream:
             exchange.producing = False
         self.drop()
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale)
+            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
 
     def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
@@ -303,6 +319,7 @@ class Upstream:
         down = exchange.down
         if exchange.ticket is not None:
             exchange.ticket.prove(exchange.plane.clock())
+        exchange.settle()
         exchange.status = 101
         exchange.head_sent = True
         exchange.conn = None

@@ -27,6 +27,7 @@ _HOP_BY_HOP = (
 CLAIMS = frozenset(
     (
         b"forwarded",
+        b"x-envoy-expected-rq-timeout-ms",
         b"x-forwarded-by",
         b"x-forwarded-client-cert",
         b"x-forwarded-for",
@@ -43,7 +44,8 @@ CLAIMS = frozenset(
         b"x-real-ip",
     )
 )
-"""Fields that say who the client is or what it asked for before us: believed from trusted proxies only."""
+"""Fields that say who the client is, what it asked for before us, or how long it waits: believed from trusted proxies
+only."""
 
 _REQUEST = (
     *_HOP_BY_HOP,

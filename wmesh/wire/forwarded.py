@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from wmesh.model import Network
 from wmesh.wire.request import RequestHead
 
-_EXTENDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
+_EXTENDED = frozenset(
+    (b"forwarded", b"x-envoy-expected-rq-timeout-ms", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+)
 """Claims that we have a say on, too; the others of a trusted peer pass on as they came."""
 
 

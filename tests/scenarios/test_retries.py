@@ -1,0 +1,257 @@
+"""What clients see when instances fail, in each way that an attempt can fail, through the real gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Factory, Protocol
+
+from tests.scenarios.clients import Answer, Client
+from tests.scenarios.meshes import Mesh, free_port, static
+from tests.scenarios.stage import Stage
+
+network: Any = reactor
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\nRetry-After: 7\r\n\r\nbusy"
+ALWAYS_ASKED = {
+    "circuit_breaker_enabled": "no",
+    "outlier_detection": "no",
+    "health_check_interval": "1h",
+    "timeout_first_byte": "600ms",
+}
+"""Nobody is taken out, however often he fails: each request has to find its way by itself."""
+
+
+class _Bad(Protocol):
+    """Answers `/health` well, and everything else by `factory.act`."""
+
+    factory: Bad
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+        head, end, _ = self.data.partition(b"\r\n\r\n")
+        if not end:
+            return
+        self.data = b""
+        if b" /health " in head:
+            self.transport.write(OK)
+            return
+        self.factory.heads.append(head)
+        self.factory.act(self.transport)
+
+
+class Bad(Factory):
+    """An instance with one way to fail. `heads` are the requests that it got."""
+
+    protocol = _Bad
+    noisy = False
+
+    def __init__(self, act: Callable[[Any], Any]) -> None:
+        self.act = act
+        self.heads: list[bytes] = []
+        self._port: Any = network.listenTCP(0, self, interface="127.0.0.1")
+        self.address = f"127.0.0.1:{self._port.getHost().port}"
+
+    def close(self) -> None:
+        self._port.stopListening()
+
+
+def says(data: bytes) -> Callable[[Any], Any]:
+    return lambda transport: transport.write(data)
+
+
+def closes(data: bytes = b"") -> Callable[[Any], Any]:
+    def act(transport: Any) -> None:
+        transport.write(data)
+        transport.loseConnection()
+
+    return act
+
+
+WAYS = {
+    "resets": lambda transport: transport.abortConnection(),
+    "closes": closes(),
+    "says nothing": says(b""),
+    "stops in its head": says(b"HTTP/1.1 200 OK\r\nContent-"),
+    "closes in its head": closes(b"HTTP/1.1 200 OK\r\nContent-"),
+    "speaks no HTTP": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "has two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok"),
+    "never comes to an end of interim answers": says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40),
+    "has an endless head": says(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: 12345678\r\n" * 10_000),
+    "answers 503": says(BUSY),
+}
+
+
+def bad(stage: Stage, act: Callable[[Any], Any]) -> Bad:
+    made = Bad(act)
+    stage.at_end(made.close)
+    return made
+
+
+def mesh_of(*addresses: str, more: dict[str, dict[str, str]] | None = None, **service: str) -> Mesh:
+    return static(addresses, changes={"service:x": {**ALWAYS_ASKED, **service}, **(more or {})})
+
+
+def soon(work: Any) -> Deferred[Any]:
+    return Deferred.fromCoroutine(work)
+
+
+async def several(client: Client, count: int, method: str = "GET") -> list[Answer]:
+    return await gatherResults([soon(client.ask(method, f"/{number}")) for number in range(count)])
+
+
+async def stats(client: Client) -> Any:
+    return (await client.get("/service-mesh/stats")).json["proxy"]["services"]["x"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_of_two_is_bad(stage: Stage) -> None:
+    """In whatever way it fails before the first byte: every GET succeeds, and no POST reaches two instances."""
+    good = stage.instance("good")
+    sick = bad(stage, says(b""))
+    mesh = mesh_of(good.address, sick.address)
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    for way, act in WAYS.items():
+        sick.act = act
+        sick.heads.clear()
+        answers = await several(client, 12)
+        assert [answer.status for answer in answers] == [200] * 12, (way, answers)
+        assert sick.heads, way
+        before = good.requests
+        sick.heads.clear()
+        posts = await several(client, 6, "POST")
+        assert good.requests - before + len(sick.heads) == 6, way
+        assert sick.heads, way
+        assert sum(answer.status == 200 for answer in posts) == good.requests - before, way
+        print(f"{way}: 12 of 12 GETs; POSTs {sorted(answer.status for answer in posts)}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_of_two_refuses(stage: Stage) -> None:
+    """Of a refused connection nothing was sent: POSTs succeed, too."""
+    good = stage.instance("good")
+    mesh = mesh_of(good.address, f"127.0.0.1:{free_port()}", health_check_enabled="no")
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    for method in ("GET", "POST"):
+        assert {answer.status for answer in await several(client, 12, method)} == {200}
+    assert (await stats(client))["retries"] >= 10
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_outage_is_not_multiplied(stage: Stage) -> None:
+    """Everybody answers 503, and is slow to do it: of 60 requests at once only a few are repeated. The client gets the
+    instance's own answer with its wish."""
+
+    def act(transport: Any) -> None:
+        network.callLater(0.3, transport.write, BUSY)
+
+    one, two = bad(stage, act), bad(stage, act)
+    mesh = mesh_of(one.address, two.address, queue_length="1000", timeout_first_byte="5s")
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    answers = await several(client, 60)
+    asked = len(one.heads) + len(two.heads)
+    seen = await stats(client)
+    print(f"60 requests, {asked} attempts, {seen['retries']} retries, {seen['retries_denied']} denied")
+    assert {answer.status for answer in answers} == {503}
+    assert {answer.headers["retry-after"] for answer in answers} == {"7"}
+    assert 60 < asked <= 60 + 60 * 0.4, asked
+    assert seen["retries"] == asked - 60
+    assert seen["retries_denied"] > 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_never(stage: Stage) -> None:
+    """retry_attempts = 0: half of the requests are lost with a bad one of two, and none is repeated."""
+    good, sick = stage.instance("good"), bad(stage, closes())
+    mesh = mesh_of(good.address, sick.address, retry_attempts="0")
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    answers = [await client.get("/") for _ in range(10)]
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [502] * 5
+    assert (await stats(client))["retries"] == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_time_in_all(stage: Stage) -> None:
+    """With everybody hanging, and in the queue as well, a request ends when its time is over, and its client learns
+    what it waited for. Instances are told how much was left."""
+    hangs = bad(stage, says(b""))
+    mesh = mesh_of(
+        hangs.address,
+        instance_max_connections="1",
+        queue_timeout="1m",
+        timeout_first_byte="1m",
+        timeout_request="1s",
+    )
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    began = time.monotonic()
+    answers = await several(client, 3)
+    assert time.monotonic() - began < 10.0
+    assert [(answer.status, answer.json["error"]) for answer in answers] == [(504, "deadline_exceeded")] * 3
+    reasons = " ".join(answer.json["reason"] for answer in answers)
+    assert "it stood in the queue" in reasons
+    assert f"{hangs.address} had not answered" in reasons
+    assert b"\r\nX-Envoy-Expected-Rq-Timeout-Ms: 1000\r\n" in hangs.heads[0] + b"\r\n"
+    assert (await stats(client))["expired"] == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_trusted_client_in_a_hurry(stage: Stage) -> None:
+    """Its time counts, and what is left of it reaches the instance; nonsense is refused."""
+    good, hangs = stage.instance("good"), bad(stage, says(b""))
+    more = {
+        "gateway": {"trusted_proxies": "127.0.0.1"},
+        "service:hangs": {"instances": hangs.address, "timeout_first_byte": "1m"},
+    }
+    mesh = mesh_of(good.address, more=more)
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    answer = await client.get("/", X_Envoy_Expected_Rq_Timeout_Ms="2500")
+    assert answer.json["headers"]["x-envoy-expected-rq-timeout-ms"] == "2500"
+    answer = await client.get("/hangs/", X_Envoy_Expected_Rq_Timeout_Ms="300")
+    assert (answer.status, "the 0.3 s that this request may take" in answer.json["reason"]) == (504, True)
+    answer = await client.get("/", X_Envoy_Expected_Rq_Timeout_Ms="soon")
+    assert (answer.status, "is not a number of milliseconds" in answer.json["reason"]) == (400, True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_fallbacks(stage: Stage) -> None:
+    """First another service, then, when that is gone as well, the fixed answer; and back again."""
+    spare, sick = bad(stage, says(OK)), bad(stage, closes())
+    more = {"service:spare": {"instances": spare.address, "health_check_enabled": "no"}}
+    mesh = mesh_of(
+        sick.address,
+        more=more,
+        fallback="service:spare",
+        fallback_status="200",
+        fallback_body='{"items": []}',
+        fallback_type="application/json",
+    )
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    assert (await client.get("/a/b?c=d")).body == b"ok"
+    assert spare.heads[0].startswith(b"GET /a/b?c=d HTTP/1.1\r\n")
+    before = len(sick.heads)
+    assert (await client.post("/pay", {})).status == 502
+    assert (len(sick.heads), len(spare.heads)) == (before + 1, 1)
+    spare.act = closes()
+    answer = await client.get("/")
+    assert (answer.status, answer.json) == (200, {"items": []})
+    assert answer.headers["content-type"] == "application/json"
+    assert (await client.post("/pay", {})).json["error"] == "instance_closed_connection"
+    sick.act = says(OK)
+    assert (await client.get("/")).body == b"ok"
+    assert (await stats(client))["fallbacks"] >= 2

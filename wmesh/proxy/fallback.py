@@ -1,0 +1,109 @@
+"""When all instances of a service fail: another service, then a fixed answer, and only then the gateway's own error.
+
+Each is there where it was configured, and made with the routes. The other service gets the request as the first one
+would have, with instances, time-outs and retries of its own, and has no fallback of its own for it: so there is never a
+circle. It is asked only for what may be done again, by the rules of `wmesh.policy.retry`; a fixed answer that looks
+like a success is given to those only who wanted to read.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmesh.errors import ConfigError, Problem
+from wmesh.model import FallbackSpec, ServiceSpec
+from wmesh.proxy.local_reply import LocalReply
+from wmesh.wire.request import IDEMPOTENT
+
+if TYPE_CHECKING:
+    from wmesh.proxy.exchange import Exchange
+    from wmesh.proxy.plan import Plan
+
+LARGEST_FILE = 1024 * 1024
+
+_READING = (b"GET", b"HEAD")
+
+
+class FixedAnswer:
+    """The configured answer. It is read once, when the gateway starts. Raises ConfigError if its file cannot be."""
+
+    __slots__ = ("_body", "_spec")
+
+    def __init__(self, service: str, spec: FallbackSpec) -> None:
+        self._spec = spec
+        self._body = _read(service, spec.file) if spec.file else spec.body.encode()
+
+    def suits(self, method: bytes) -> bool:
+        return self._spec.status >= 400 or method in _READING
+
+    def instead_of(self, reply: LocalReply) -> LocalReply:
+        """The same for the client who would have got `reply`."""
+        status = self._spec.status
+        after = reply.retry_after or 1 if status == HTTPStatus.SERVICE_UNAVAILABLE else 0
+        return FixedReply(status, reply, after, self._body, self._spec.type)
+
+
+class FixedReply(LocalReply):
+    """A reply whose body somebody else has written."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, status: int, instead: LocalReply, retry_after: int, body: bytes, type: str) -> None:
+        super().__init__(status, instead.error, instead.reason, instead.service, retry_after)
+        self.type = type
+        self._body = body
+
+    def body(self, request_id: bytes) -> bytes:
+        return self._body
+
+
+def _read(service: str, path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            body = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise _problem(service, path, f"cannot be read: {why}") from error
+    if len(body) > LARGEST_FILE:
+        raise _problem(service, path, f"is larger than {LARGEST_FILE // 1024} KiB")
+    return body
+
+
+def _problem(service: str, path: str, message: str) -> ConfigError:
+    return ConfigError([Problem(path, 0, f"service:{service}", "fallback_file", message)])
+
+
+def fixed_answer(spec: ServiceSpec) -> FixedAnswer | None:
+    """The service's, if there is one. Raises ConfigError."""
+    return FixedAnswer(spec.name, spec.fallback) if spec.fallback.status else None
+
+
+class Fallback:
+    """What one route has: `plan` is its way to the other service (None: there is none), `answer` the fixed answer."""
+
+    __slots__ = ("answer", "plan")
+
+    def __init__(self, plan: Plan | None, answer: FixedAnswer | None) -> None:
+        self.plan = plan
+        self.answer = answer
+
+    def hides(self, exchange: Exchange) -> bool:
+        """May an instance's answer be thrown away for what is here? Not if it tells what became of a POST."""
+        method = exchange.head.method
+        return method in IDEMPOTENT and (
+            self.next_plan(exchange, True) is not None or (self.answer is not None and self.answer.suits(method))
+        )
+
+    def next_plan(self, exchange: Exchange, sent: bool) -> Plan | None:
+        """The way to the other service, if the request may go there. `sent`: an instance may have seen it."""
+        if self.plan is None or exchange.switching or (sent and exchange.head.method not in IDEMPOTENT):
+            return None
+        return self.plan if exchange.replay is not None or not exchange.replay_size else None
+
+    def reply(self, exchange: Exchange, reply: LocalReply) -> LocalReply:
+        """What the client is told instead of `reply`; if nothing suits it, the reply itself."""
+        if self.answer is None or not self.answer.suits(exchange.head.method):
+            return reply
+        return self.answer.instead_of(reply)

@@ -1,0 +1,66 @@
+"""How long one request may take in all: queue, attempts, pauses and the answer, to its last byte.
+
+The limit is the service's (`timeout_request`), or what a trusted client allows where that is less. What is left of it
+is told to each instance in a header, so that it need not work on what nobody waits for any more. The name, and that it
+counts milliseconds, is Envoy's (x-envoy-expected-rq-timeout-ms), so that Envoys on both sides can take part.
+
+A request without a limit has no such object, and pays nothing; one that has is swept with all that has a deadline.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+from wmesh.errors import WireError
+from wmesh.proxy.plan import Plan
+from wmesh.wire.fields import CLAIMS, value_of, without
+from wmesh.wire.forwarded import Peer
+from wmesh.wire.request import RequestHead
+
+
+class TimeLimit:
+    """`ends` is by the clock of the mesh, `seconds` how long the request may take. `line` is what instances are told,
+    a whole field line; empty where they are told nothing."""
+
+    __slots__ = ("_name", "_told", "ends", "line", "seconds")
+
+    def __init__(self, seconds: float, started: float, name: str) -> None:
+        self.seconds = seconds
+        self.ends = started + seconds
+        self._name = name.encode("ascii")
+        self._told = told = max(1, round(seconds * 1000.0))
+        self.line = b"%b: %d\r\n" % (self._name, told) if name else b""
+
+    def tell(self, written: bytes, now: float) -> bytes:
+        """An attempt begins: the written head with what is left now. After a wait, that is less than it says."""
+        left = max(1, round((self.ends - now) * 1000.0))
+        if left == self._told or not self.line:
+            return written
+        # Nobody else's: such a line of the client's was taken out.
+        before, self.line, self._told = self.line, b"%b: %d\r\n" % (self._name, left), left
+        return written.replace(b"\r\n" + before, b"\r\n" + self.line, 1)
+
+
+def limit_of(plan: Plan, peer: Peer, head: RequestHead) -> float:
+    """How many seconds this request may take; 0: as long as it likes. What the client says of it is taken out of
+    `head`. Raises WireError where a trusted client says nonsense."""
+    seconds = plan.spec.timeout_request
+    name = plan.deadline_name
+    if not name:
+        return seconds
+    if name in CLAIMS:
+        asked = next((value for field, value in head.claims or () if field == name), None)
+    else:
+        asked = value_of(head.lines, name)
+        spellings = {name, name.replace(b"-", b"_")}
+        fields = head.fields
+        lines = without(fields.lines, spellings)
+        if len(lines) != len(fields.lines):
+            head.fields = fields = copy(fields)  # they are shared with other requests
+            fields.lines = lines
+    if asked is None or not peer.trusted:
+        return seconds
+    if not asked.isdigit() or len(asked) > 12:
+        raise WireError(f"{plan.spec.deadline_header} is not a number of milliseconds")
+    allowed = int(asked) / 1000.0
+    return min(seconds or allowed, allowed) if allowed else seconds

@@ -20,12 +20,13 @@ from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
 if TYPE_CHECKING:
-    from wmesh.proxy.downstream import Downstream
     from wmesh.proxy.pool import Pool
+    from wmesh.proxy.side import ClientSide
 
 
 class DataPlane:
-    """`clock` is monotonic seconds. `connections` are the clients' connections now open."""
+    """`clock` is monotonic seconds. `connections` are the clients' connections now open, and requests of this process.
+    """
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class DataPlane:
         self.limits = Limits(spec.max_head_size, spec.max_header_fields, spec.max_target_length)
         self.poller = Poller(reactor)
         self.deadlines = Deadlines(reactor, clock)
-        self.connections: set[Downstream] = set()
+        self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
         self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
@@ -80,7 +81,7 @@ class DataPlane:
         self._check_drained()
         return drained
 
-    def closed(self, connection: Downstream) -> None:
+    def closed(self, connection: ClientSide) -> None:
         """A client's connection is gone."""
         self.connections.discard(connection)
         if self.draining:

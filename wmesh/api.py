@@ -31,7 +31,8 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
@@ -42,11 +43,29 @@ from wmesh.control.launchers.usage import UsageMeter
 from wmesh.control.registry.codec import check_load, encode_record, shown
 from wmesh.control.registry.registrar import Registrar, own_host
 from wmesh.errors import ConfigError, ControlError, MeshError, RecordError, RegistryError, ResponseError, WireError
-from wmesh.mesh import Mesh, ServiceProxy, open_mesh
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
 from wmesh.registry_url import Target, parse_target
-from wmesh.resource import ProxyResource, bounded
-from wmesh.response import Response
+
+if TYPE_CHECKING:
+    from wmesh.mesh import Mesh, ServiceProxy, open_mesh
+    from wmesh.resource import ProxyResource, bounded
+    from wmesh.response import Response
+else:
+    # An instance that only registers itself shall not load a whole gateway for it (10 MB and 0.2 s).
+    _LATE = {
+        "Mesh": "wmesh.mesh",
+        "ProxyResource": "wmesh.resource",
+        "Response": "wmesh.response",
+        "ServiceProxy": "wmesh.mesh",
+        "bounded": "wmesh.resource",
+        "open_mesh": "wmesh.mesh",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LATE[name]), name)
+
 
 __all__ = [
     "Address",

@@ -46,7 +46,10 @@ class OpenTests(MeshCase):
         self.assertTrue(is_free("127.0.0.1", public) and is_free("127.0.0.1", admin))
 
     async def test_bad_configuration(self) -> None:
-        for config, what in (("/nowhere/mesh.ini", "cannot be read"), ("[gateway]\nnonsense = 1\n", "nonsense")):
+        for config, what in (
+            ("/nowhere/mesh.ini", "/nowhere/mesh.ini: cannot be read"),
+            ("[gateway]\nnonsense = 1\n", "configuration:2: [gateway] nonsense: "),
+        ):
             error = await self.assertFailure(self.open(config), ConfigError)
             self.assertIn(what, str(error))
 
@@ -195,6 +198,24 @@ class RequestTests(MeshCase):
         response = await mesh.proxy("shop").request("GET", "/")
         self.assertEqual((response.instance, (await response.json())["service"]), (None, "shop"))
         self.assertIn(response.status, (502, 503))
+
+    async def test_the_queue(self) -> None:
+        """Where everybody is full it waits its turn; one that is given up there takes no place."""
+        shop = self.shop()
+        await self.start(shop, service="instance_max_connections = 1\nqueue_length = 2")
+        proxy = self.mesh.proxy("shop")
+        first = proxy.request("GET", "/wait")
+        await until(lambda: shop.requests, "the first request")
+        given_up, second = proxy.request("GET", "/never"), proxy.request("GET", "/second")
+        full = await proxy.request("GET", "/third")
+        self.assertEqual((full.status, full.instance, (await full.json())["error"]), (503, None, "queue_full"))
+        given_up.cancel()
+        await self.assertFailure(given_up, CancelledError)
+        self.assertEqual(len(shop.requests), 1)
+        shop.answer(shop.requests[0])
+        await (await first).content()
+        self.assertEqual((await (await second).json())["target"], "/second")
+        await self.at_rest()
 
     async def test_cancelled(self) -> None:
         """The instance hears that nobody waits any more."""

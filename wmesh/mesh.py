@@ -229,7 +229,7 @@ def _gateway(
     reactor: Any, config: str, listen: bool, environ: Mapping[str, str], failed: Callable[[], None]
 ) -> Gateway:
     text = config if "\n" in config else None
-    loaded, strategies = configure("mesh.ini" if text is not None else config, environ, text)
+    loaded, strategies = configure("configuration" if text is not None else config, environ, text)
     found = loaded.config
     if not listen:
         found = replace(found, gateway=replace(found.gateway, listen=(), admin_listen=""))

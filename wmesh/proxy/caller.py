@@ -285,7 +285,7 @@ class Caller:
                 fields.append((name, value))
             elif name == b"Transfer-Encoding" and b"chunked" in connection_options(value):
                 self._decoder = ChunkDecoder(1 << 20)
-        ticket = exchange.ticket if exchange.head_sent else None
+        ticket = exchange.ticket
         instance = ticket.member.record.id if ticket is not None else None
         if self._receiver is not None:
             self._receiver.head(AnswerHead(status, reason, fields, instance, exchange.request_id))

@@ -58,7 +58,8 @@ from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
-from wmesh.proxy.plan import Mounts, compile_routes
+from wmesh.proxy.mounts import Mounts
+from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.whys import Whys
 from wmesh.whereabouts import cannot_listen, ports_of, reachable, registry_line, tail, urls_of

@@ -13,7 +13,7 @@ from wmesh.errors import WireError
 from wmesh.model import RouteSpec
 from wmesh.proxy.caller import AnswerHead, Caller, compose
 from wmesh.proxy.local_reply import LocalReply
-from wmesh.proxy.plan import Mounts
+from wmesh.proxy.mounts import Mounts
 from wmesh.wire.forwarded import Peers
 
 BIG = 2_000_000

@@ -10,7 +10,7 @@ from tests.cluster.samples import FirstUntried, a_spec
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import QueueSpec, RouteSpec, ServiceSpec, StickySpec, Subset
-from wmesh.proxy.plan import Mounts, Plan, compile_routes
+from wmesh.proxy.plan import Plan, compile_routes
 
 
 def plan(prefix: str, **changes: Any) -> Plan:
@@ -100,29 +100,3 @@ class CompileTests(SynchronousTestCase):
         """Only services of that protocol may switch."""
         self.assertTrue(plan("/", protocol="websocket").websocket)
         self.assertFalse(plan("/").websocket)
-
-
-class MountTests(SynchronousTestCase):
-    """Services that are named, not found by a route."""
-
-    def setUp(self) -> None:
-        spec = a_spec(strip_prefix=False)
-        self.name = spec.name
-        cluster = Cluster(spec, lambda spec: FirstUntried())
-        self.mounts = Mounts([spec], {spec.name: cluster}, {spec.name: Traffic()})
-
-    def test_the_mount_is_taken_off(self) -> None:
-        """Whatever the routes of the service do; without a mount the path stays whole."""
-        mounted, whole = self.mounts.plan(self.name, "/a"), self.mounts.plan(self.name)
-        self.assertEqual((mounted.target(b"/a/b"), mounted.prefix_line), (b"/b", b"X-Forwarded-Prefix: /a\r\n"))
-        self.assertEqual((whole.target(b"/a/b"), whole.prefix_line), (b"/a/b", b""))
-        self.assertIs(self.mounts.plan(self.name, "/a"), mounted)
-
-    def test_bounded(self) -> None:
-        """However many places clients can think of, so many are kept."""
-        for number in range(3 * Mounts.LIMIT):
-            self.mounts.plan(self.name, f"/{number}")
-        self.assertLessEqual(len(self.mounts._plans), Mounts.LIMIT)
-
-    def test_unknown(self) -> None:
-        self.assertRaises(KeyError, self.mounts.plan, "nobody")

@@ -6,7 +6,6 @@ What is switched off for a route is not in its plan, and so costs a request noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
@@ -100,44 +99,3 @@ def compile_routes(
         for sticky in (Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None,)
         for route in spec.routes
     )
-
-
-class Mounts:
-    """Plans for those who name the service instead of asking the routes, made on first use.
-
-    `specs` are the services that can be named, by name; the other arguments are those of `compile_routes`.
-    """
-
-    LIMIT = 256
-    """Plans that are kept: where a program mounts a service may be for its clients to choose."""
-
-    def __init__(
-        self,
-        services: Iterable[ServiceSpec],
-        clusters: Mapping[str, Cluster],
-        traffic: Mapping[str, Traffic],
-        secret: bytes = b"",
-    ) -> None:
-        self.specs = {spec.name: spec for spec in services}
-        self._clusters = clusters
-        self._traffic = traffic
-        self._secret = secret
-        self._plans: dict[tuple[str, str], Plan] = {}
-
-    def plan(self, service: str, prefix: str = "") -> Plan:
-        """`prefix` (ASCII) is where the service is mounted: it is taken off the path. KeyError: no such service."""
-        plan = self._plans.get((service, prefix))
-        if plan is None:
-            if len(self._plans) >= self.LIMIT:
-                self._plans.clear()
-            spec = self.specs[service]
-            sticky = Stickiness(spec.sticky, service, self._secret) if spec.sticky.enabled else None
-            plan = self._plans[service, prefix] = Plan(
-                # A mounted service lives below its mount, whatever its own routes do.
-                replace(spec, strip_prefix=True),
-                RouteSpec("", prefix or "/"),
-                self._clusters[service],
-                self._traffic[service],
-                sticky,
-            )
-        return plan

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 class DataPlane:
-    """`clock` is monotonic seconds. `connections` are the clients' connections now open, and requests of this process.
-    """
+    """`clock` is monotonic seconds. `connections` are the clients' connections now open."""
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.control.registry.scene import Server, spawn, until
 from wmesh import api
+from wmesh.mesh import open_mesh
+from wmesh.resource import ProxyResource
 
 ROOT = Path(__file__).parents[1]
 RECORDS, LEASES, LOADS = "{wmesh}:records", "{wmesh}:leases", "{wmesh}:loads"
@@ -156,3 +159,19 @@ class RegisterTests(TestCase):
         child.signal(15)
         await until(lambda: child.ended is not None)
         self.assertEqual(await self.records(), {}, child.errors)
+
+
+class FaceTests(TestCase):
+    """What stands in `__all__`."""
+
+    def test_everything_is_there(self) -> None:
+        """Each name means what it means where it is at home; others are no names of this module."""
+        self.assertEqual([name for name in api.__all__ if not hasattr(api, name)], [])
+        self.assertIs(api.open_mesh, open_mesh)
+        self.assertIs(api.ProxyResource, ProxyResource)
+        self.assertRaises(AttributeError, getattr, api, "Nothing")
+
+    def test_who_registers_loads_no_gateway(self) -> None:
+        """It would cost every instance 10 MB and a fifth of a second."""
+        code = "import sys, wmesh.api; sys.exit('wmesh.gateway' in sys.modules or 'twisted.web' in sys.modules)"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)

@@ -63,6 +63,14 @@ class FindingTests(Installed):
         self.assertEqual(len(strategy.scores(b"", 0.0)), 3)
         sys.modules.pop("near_first")
 
+    def test_a_text(self) -> None:
+        """Who has the text needs no file; messages call it as they are told to."""
+        loaded, strategies = configure("here", {}, MESH.format("random"))
+        self.assertEqual(loaded.config.services[0].strategy, "random")
+        self.assertEqual(set(strategies), set(STRATEGIES))
+        error = self.assertRaises(ConfigError, configure, "here", {}, MESH.format("randomly"))
+        self.assertTrue(str(error).startswith("here:5: [service:shop] load_balancing_strategy: "), error)
+
     def test_only_what_is_named_is_loaded(self) -> None:
         """A package that nobody names runs no code, and does no harm if it is broken."""
         install(self.folder, "acme-balance", "plugged = plugged:Made", {"plugged": "raise SystemExit(3)"})

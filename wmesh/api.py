@@ -10,6 +10,14 @@ From then on gateways find it. It is renewed by heartbeats, which carry what thi
 goes back in when the registry lost it; it is taken out by `registration.deregister()` and, at the latest, when the
 reactor stops. A program that dies without a word is forgotten when its lease ends.
 
+`open_mesh` is the way to them, without a gateway between, and `ProxyResource` puts them behind a twisted.web `Site`
+(docs/embedding.rst):
+
+    mesh = await api.open_mesh(reactor, "mesh.ini")
+    response = await mesh.proxy("pricing").request("GET", "/api/price/12345")
+
+What follows is about `register`.
+
 Strategy: a `Registrar` (one connection, nothing watched) and the gateway's own `Heartbeat`. Which id and host an
 instance gets when the program does not say is decided here: the host is the address of this machine on the way to the
 registry, the id is host:port, so that the next life at the same place replaces what a crash left behind at once.
@@ -23,7 +31,8 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
@@ -33,18 +42,49 @@ from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.usage import UsageMeter
 from wmesh.control.registry.codec import check_load, encode_record, shown
 from wmesh.control.registry.registrar import Registrar, own_host
-from wmesh.errors import MeshError, RecordError, RegistryError
+from wmesh.errors import ConfigError, ControlError, MeshError, RecordError, RegistryError, ResponseError, WireError
 from wmesh.model import Address, InstanceRecord, LoadSample, RegistrySpec
 from wmesh.registry_url import Target, parse_target
 
+if TYPE_CHECKING:
+    from wmesh.mesh import Mesh, ServiceProxy, open_mesh
+    from wmesh.resource import ProxyResource, bounded
+    from wmesh.response import Response
+else:
+    # An instance that only registers itself shall not load a whole gateway for it (10 MB and 0.2 s).
+    _LATE = {
+        "Mesh": "wmesh.mesh",
+        "ProxyResource": "wmesh.resource",
+        "Response": "wmesh.response",
+        "ServiceProxy": "wmesh.mesh",
+        "bounded": "wmesh.resource",
+        "open_mesh": "wmesh.mesh",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LATE[name]), name)
+
+
 __all__ = [
     "Address",
+    "ConfigError",
+    "ControlError",
     "InstanceRecord",
     "LoadSample",
+    "Mesh",
     "MeshError",
+    "ProxyResource",
     "RecordError",
     "Registration",
     "RegistryError",
+    "Response",
+    "ResponseError",
+    "ServiceProxy",
+    "WireError",
+    "bounded",
+    "open_mesh",
     "register",
     "registry_target",
 ]

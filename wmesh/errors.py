@@ -81,3 +81,7 @@ class ControlError(MeshError):
     def __init__(self, reason: str, status: int = 409) -> None:
         self.status = status
         super().__init__(reason)
+
+
+class ResponseError(MeshError):
+    """An answer to a request of this program did not come, broke off, is too long, or is not what it was read as."""

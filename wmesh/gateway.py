@@ -29,13 +29,14 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from wmesh.admin.site import make_site
 from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.cluster.directory import Directory
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.departures import Departures
-from wmesh.control.deployment import Deployment
+from wmesh.control.deployment import Deployed, Deployment
 from wmesh.control.guests import Guests
 from wmesh.control.heartbeat import Heartbeat
 from wmesh.control.launchers.process import ProcessLauncher
@@ -57,7 +58,8 @@ from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
 from wmesh.proxy.listener import is_secure, listen
-from wmesh.proxy.plan import compile_routes
+from wmesh.proxy.mounts import Mounts
+from wmesh.proxy.plan import Plans, routes_of
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.whys import Whys
 from wmesh.whereabouts import cannot_listen, ports_of, reachable, registry_line, tail, urls_of
@@ -88,13 +90,17 @@ class Gateway(Service):
         random: Random | None = None,
         strategies: Mapping[str, MakeStrategy] = STRATEGIES,
         failed: Callable[[], None] | None = None,
+        deploys: bool = True,
     ) -> None:
         """`strategies` are all that services name. `failed` is called when the start does not succeed; everything
-        begun is undone by then."""
+        begun is undone by then, and `failure` says why. Without `deploys` nothing is launched before `deploy_all`."""
         self.config = config
         self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
         self._failed = failed
+        self.failure: Failure | None = None
+        self.deploying = False
+        self._deploys = deploys
         self._random = random or Random()
         self._strategies = strategies
         self._ports: list[Any] = []
@@ -115,7 +121,9 @@ class Gateway(Service):
         )
         self.traffic = {spec.name: Traffic() for spec in served}
         secret = sticky_secret(config)
-        router = compile_routes(served, self.directory.clusters, self.traffic, secret)
+        plans = Plans(served, self.directory.clusters, self.traffic, secret)
+        router = routes_of(plans)
+        self.mounts = Mounts(plans, [spec.name for spec in config.services])
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
         self.directory.subscribe(log_evidence)
@@ -230,10 +238,8 @@ class Gateway(Service):
         if self.launches or config.registry.url.startswith("embedded:"):
             os.makedirs(config.mesh.state_dir, mode=0o700, exist_ok=True)
         await self._bind()
-        if self.launches:
-            self._lock.take()
-            for line in await self.launcher.sweep():
-                self._announce(f"ended {line}, which a gateway before this one left running")
+        if self._deploys:
+            await self._prepare_launches()
         await self._open_admin()
         self.preserver.start()
         await self.registry.start(self.preserver.take)
@@ -250,14 +256,32 @@ class Gateway(Service):
             port.startReading()
         urls = urls_of(config.gateway.listen, self._ports)
         self._announce(f"listening: {', '.join(urls) or 'nowhere'}")
-        if config.services:
-            deployed = await self.deployment.deploy_all()
-            self._announce(str(deployed))
+        if config.services and self._deploys:
+            await self.deploy_all()
         if self._stopping is not None:
             return
         self.controls.phase = Phase.RUNNING
         self._announce(f"{config.mesh.name} is ready: {(urls or ['no listener'])[0]}")
         self.ready.callback(None)
+
+    async def _prepare_launches(self) -> None:
+        if not self.launches or self._lock.held:
+            return
+        self._lock.take()
+        for line in await self.launcher.sweep():
+            self._announce(f"ended {line}, which a gateway before this one left running")
+
+    async def deploy_all(self) -> Deployed:
+        """Launch what is to be launched. To be called once; fails with LaunchError if `state_dir` is taken."""
+        self.deploying = True
+        try:
+            await self._prepare_launches()
+        except BaseException:
+            self.deploying = False  # nothing was begun
+            raise
+        deployed = await self.deployment.deploy_all()
+        self._announce(str(deployed))
+        return deployed
 
     async def _bind(self) -> None:
         gateway = self.config.gateway
@@ -288,6 +312,7 @@ class Gateway(Service):
     def _start_failed(self, failure: Any) -> Deferred[None] | None:
         if self._stopping is not None:
             return None  # what was waited for was taken away by the stop itself
+        self.failure = failure
         if failure.check(CannotListenError):
             log.critical("cannot start: {problem}", problem=cannot_listen(failure.value))
         elif failure.check(MeshError, ValueError, OSError):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.balance.round_robin import RoundRobin
-from wmesh.config import Loaded, Origin, load
+from wmesh.config import Loaded, Origin, load, parse
 from wmesh.config.wording import printable
 from wmesh.errors import ConfigError, Problem
 from wmesh.interfaces import Strategy
@@ -36,10 +36,16 @@ OPTION = "load_balancing_strategy"
 _name = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def configure(path: str, environ: Mapping[str, str]) -> tuple[Loaded, Mapping[str, MakeStrategy]]:
-    """The configuration in a file, and all strategies that it can name and does. Raises `ConfigError`."""
+def configure(
+    path: str, environ: Mapping[str, str], text: str | None = None
+) -> tuple[Loaded, Mapping[str, MakeStrategy]]:
+    """The configuration in a file, and all strategies that it can name and does. Raises `ConfigError`.
+
+    Where its `text` is given, no file is read, and `path` is only what messages call it.
+    """
     found = installed()
-    loaded = load(path, environ, (*STRATEGIES, *found))
+    names = (*STRATEGIES, *found)
+    loaded = load(path, environ, names) if text is None else parse(text, path, environ, names)
     return loaded, {**STRATEGIES, **_load(loaded, found)}
 
 

@@ -50,19 +50,23 @@ class Program(ProcessProtocol):
         self._ended: list[Deferred[None]] = []
         self._over = False
 
+    def command(self) -> list[str]:
+        """What is run, in `folder`."""
+        twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+        return [twistd, "-n", "--pidfile=", "wmesh", "--config", "mesh.ini"]
+
     def start(self, listening: socket.socket | None = None) -> None:
         """What the environment of the tests says about Redis, log levels and so on must not reach it. A `listening`
         socket is handed over as systemd does it (sd_listen_fds(3))."""
         ours = {variable.name for variable in VARIABLES} | set(REDIS_VARIABLES)
         environment = {name: value for name, value in os.environ.items() if name not in ours}
         environment |= {MARK: self.mark, "PYTHONUNBUFFERED": "1"}
-        twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
-        # Bound to the life of these tests, so that it does not outlive a run that is killed.
-        argv = [twistd, "-n", "--pidfile=", "wmesh", "--config", "mesh.ini"]
+        argv = self.command()
         files: dict[int, str | int] = {0: "w", 1: "r", 2: "r"}
         if listening is not None:
             argv = [sys.executable, "-c", ACTIVATE, *argv]
             files[3] = listening.fileno()
+        # Bound to the life of these tests, so that it does not outlive a run that is killed.
         argv = guarded(argv)
         processes.spawnProcess(self, argv[0], argv, env=environment, path=str(self.folder), childFDs=files)
 

@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -21,6 +21,8 @@ from tests.scenarios.clients import Client, Raw
 from tests.scenarios.instances import Instance
 from tests.scenarios.program import Program, belongings
 from tests.scenarios.waiting import until
+
+P = TypeVar("P", bound=Program)
 
 
 class Stage:
@@ -43,12 +45,17 @@ class Stage:
 
     def launch(self, config: str, *, name: str = "gateway", listening: socket.socket | None = None) -> Program:
         """Start one and do not wait for it."""
+        program = self.add(Program, config, name)
+        program.start(listening)
+        return program
+
+    def add(self, kind: Callable[[Path, str], P], config: str, name: str) -> P:
+        """A program of any kind, not started, in the folder of this name with this mesh.ini."""
         folder = self.folder(name)
         (folder / "mesh.ini").write_text(config)
         self._known[folder] |= {folder / "mesh.ini"}
-        program = Program(folder, secrets.token_hex(8))
+        program = kind(folder, secrets.token_hex(8))
         self._programs.append(program)
-        program.start(listening)
         return program
 
     def folder(self, name: str = "gateway") -> Path:

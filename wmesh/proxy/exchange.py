@@ -43,7 +43,7 @@ from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_resp
 
 if TYPE_CHECKING:
     from wmesh.proxy.decisions import Note
-    from wmesh.proxy.downstream import Downstream
+    from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
 
 REPLAY_LIMIT = 65536
@@ -101,7 +101,7 @@ class Exchange:
 
     head: RequestHead
 
-    def __init__(self, plane: DataPlane, down: Downstream, head: RequestHead) -> None:
+    def __init__(self, plane: DataPlane, down: ClientSide, head: RequestHead) -> None:
         self.plane = plane
         self.down = down
         self.head = head
@@ -134,7 +134,7 @@ class Exchange:
         self.debug = False
 
     @classmethod
-    def refused(cls, plane: DataPlane, down: Downstream, reply: LocalReply) -> Exchange:
+    def refused(cls, plane: DataPlane, down: ClientSide, reply: LocalReply) -> Exchange:
         """An exchange whose request could not be read: in its turn it says `reply`, and the connection ends."""
         head = RequestHead(b"GET", b"", 1, NO_FIELDS)
         head.wants_close = True
@@ -164,7 +164,8 @@ class Exchange:
         if head.target == b"*" or (not plain and head.max_forwards == 0):
             self._answer_here()
             return
-        plan = plane.router.match(head.host_name, head.target)
+        # A client in this process may have named the service itself.
+        plan = self.plan or plane.router.match(head.host_name, head.target)
         if plan is None:
             path = head.target.partition(b"?")[0].decode("ascii", "replace")
             self.answer(LocalReply(404, "no_route", f"no route takes {path[:200]}"))

@@ -5,7 +5,7 @@ What is switched off for a route is not in its plan, and so costs a request noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
@@ -111,33 +111,61 @@ class Plan:
         return rest if rest[1:2] != b"/" else b"/" + rest.lstrip(b"/")
 
 
+class Plans:
+    """Makes the plans of all services: what several plans of one service share is made once, here.
+
+    Raises ConfigError where a file that the configuration names cannot be read. `secret` signs the cookies of sticky
+    sessions.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[ServiceSpec],
+        clusters: Mapping[str, Cluster],
+        traffic: Mapping[str, Traffic],
+        secret: bytes = b"",
+    ) -> None:
+        self.specs = {spec.name: spec for spec in services}
+        self._clusters = clusters
+        self._traffic = traffic
+        self._budgets = {spec.name: Budget(spec.retry) for spec in services}
+        self._answers = {spec.name: fixed_answer(spec) for spec in services}
+        self._sticky = {
+            spec.name: Stickiness(spec.sticky, spec.name, secret) for spec in services if spec.sticky.enabled
+        }
+
+    def plan(self, spec: ServiceSpec, route: RouteSpec) -> Plan:
+        """The plan of a route to a service; `spec` may differ from the declared one in what concerns paths."""
+        name = spec.name
+        traffic, answer = self._traffic[name], self._answers[name]
+        plan = Plan(spec, route, self._clusters[name], traffic, self._sticky.get(name), self._budgets[name])
+        other = self.specs.get(spec.fallback.service)
+        if other is not None:
+            # Its answers are those that the clients of this service get, and are counted so.
+            way = RouteSpec(route.host, route.prefix)
+            away = Plan(other, way, self._clusters[other.name], traffic, None, self._budgets[other.name])
+            away.fallback = Fallback(None, answer) if answer is not None else None
+            plan.fallback = Fallback(away, answer)
+        elif answer is not None:
+            plan.fallback = Fallback(None, answer)
+        return plan
+
+
 def compile_routes(
     services: Sequence[ServiceSpec],
     clusters: Mapping[str, Cluster],
     traffic: Mapping[str, Traffic],
     secret: bytes = b"",
 ) -> Router[Plan]:
-    """The router over all routes of all services that are proxied. `secret` signs the cookies of sticky sessions.
+    """The router over all routes of all services that are proxied; see `Plans`."""
+    return routes_of(Plans(services, clusters, traffic, secret))
 
-    Raises ConfigError where a file that the configuration names cannot be read.
-    """
-    budgets = {spec.name: Budget(spec.retry) for spec in services}
-    specs = {spec.name: spec for spec in services}
 
-    def plans(spec: ServiceSpec) -> Iterator[tuple[str, str, Plan]]:
-        sticky = Stickiness(spec.sticky, spec.name, secret) if spec.sticky.enabled else None
-        answer = fixed_answer(spec)
-        other = specs.get(spec.fallback.service)
-        for route in spec.routes:
-            plan = Plan(spec, route, clusters[spec.name], traffic[spec.name], sticky, budgets[spec.name])
-            if other is not None:
-                # Its answers are those that the clients of this service get, and are counted so.
-                way = RouteSpec(route.host, route.prefix)
-                away = Plan(other, way, clusters[other.name], traffic[spec.name], None, budgets[other.name])
-                away.fallback = Fallback(None, answer) if answer is not None else None
-                plan.fallback = Fallback(away, answer)
-            elif answer is not None:
-                plan.fallback = Fallback(None, answer)
-            yield route.host, route.prefix, plan
-
-    return Router(found for spec in services if spec.proxy_enabled for found in plans(spec))
+def routes_of(plans: Plans) -> Router[Plan]:
+    """The router over all routes of those services."""
+    return Router(
+        (route.host, route.prefix, plans.plan(spec, route))
+        for spec in plans.specs.values()
+        if spec.proxy_enabled
+        for route in spec.routes
+    )

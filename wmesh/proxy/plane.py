@@ -21,8 +21,8 @@ from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
 if TYPE_CHECKING:
-    from wmesh.proxy.downstream import Downstream
     from wmesh.proxy.pool import Pool
+    from wmesh.proxy.side import ClientSide
 
 
 class DataPlane:
@@ -48,7 +48,7 @@ class DataPlane:
         self.poller = Poller(reactor)
         self.contexts = Contexts()
         self.deadlines = Deadlines(reactor, clock)
-        self.connections: set[Downstream] = set()
+        self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
         self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
@@ -83,7 +83,7 @@ class DataPlane:
         self._check_drained()
         return drained
 
-    def closed(self, connection: Downstream) -> None:
+    def closed(self, connection: ClientSide) -> None:
         """A client's connection is gone."""
         self.connections.discard(connection)
         if self.draining:

@@ -10,7 +10,7 @@ Longer than most files, because one answer is read here from its first byte to i
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
@@ -28,6 +28,7 @@ from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 if TYPE_CHECKING:
+    from wmesh.proxy.downstream import Downstream
     from wmesh.proxy.exchange import Exchange
     from wmesh.proxy.pool import Pool
 
@@ -316,7 +317,7 @@ class Upstream:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
             self._fail(Outcome.INVALID, "the instance switched protocols unasked")
             return
-        down = exchange.down
+        down = cast("Downstream", exchange.down)  # nobody else asks to switch
         if exchange.ticket is not None:
             exchange.ticket.prove(exchange.plane.clock())
         exchange.settle()

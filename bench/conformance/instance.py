@@ -17,6 +17,7 @@ SENTINEL = b"/sentinel"
 """What a client asks for behind a vector; its answer is its own name."""
 
 MAX_HEAD = 1 << 20
+REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -88,6 +89,8 @@ class Connection(asyncio.Protocol):
         except h11.RemoteProtocolError as problem:
             if self._log is not None:
                 self._log.refused = str(problem)
+            # With an answer, or a gateway would try again, and it would look like a second request.
+            self._transport.write(REFUSAL)
             self._transport.close()
 
     def _step(self) -> bool:

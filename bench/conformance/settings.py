@@ -17,7 +17,7 @@ from bench.peers.traefik import Traefik
 from bench.peers.wmesh import CONFIG, ROOT, Wmesh
 from bench.process import Launch
 
-PASS_HOST = "            proxy_set_header Host $http_host;"
+PASS_HOST = "            proxy_set_header Host $host$is_request_port$request_port;"
 """Without it, nginx tells instances the name of its own upstream block."""
 
 PATIENT = """\

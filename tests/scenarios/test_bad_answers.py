@@ -23,7 +23,7 @@ from tests.scenarios.waiting import until
 SETTINGS = {
     "health_check_enabled": "no",
     "circuit_breaker_failures": "1000000",
-    "outlier_consecutive": "0",
+    "outlier_detection": "no",
     "timeout_connect": "300ms",
     "timeout_first_byte": "300ms",
     "timeout_idle": "300ms",
@@ -124,6 +124,7 @@ async def gateway_of_many(stage: Stage, services: Mapping[Fault, list[Faulty]]) 
             **SETTINGS,
             "instances": ", ".join(f"127.0.0.1:{instance.port}" for instance in instances),
             "routes": f"/{fault.name}",
+            "strip_prefix": "no",
         }
         for fault, instances in services.items()
     }
@@ -177,6 +178,7 @@ def posts(fault: Fault, count: int = COUNT) -> list[str]:
 
 def assert_once(paths: list[str], *instances: Faulty) -> None:
     seen = [path for instance in instances for path in instance.requests]
+    assert set(seen) & set(paths), seen
     twice = {path for path in paths if seen.count(path) > 1}
     assert not twice, f"sent twice: {sorted(twice)}"
 
@@ -276,14 +278,15 @@ async def test_early_answer(stage: Stage, status: int) -> None:
     """Answered at the head, the body not awaited: the client gets the answer, the request goes nowhere else, and both
     connections end, because nobody knows where the next request would begin."""
     said = b"HTTP/1.1 %d -\r\nContent-Length: 4\r\n\r\nenow" % status
-    bad, other = faulty(stage, Fault("early", said, when=HEAD)), faulty(stage)
-    port = await gateway(stage, bad.port)
+    fault = Fault("early", said, when=HEAD)
+    instances = [faulty(stage, fault), faulty(stage, fault)]
+    port = await gateway(stage, *(each.port for each in instances))
     raw = await stage.raw(port)
     raw.send(b"POST /buy HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
     answer = await raw.answer()
     assert (answer.status, answer.body) == (status, b"enow")
     assert answer.headers["connection"] == "close"
     await raw.closed()
-    await until("the instance's connection ends", lambda: not bad.connections[0].transport.connected)
-    assert bad.requests == ["/buy"]
-    assert not other.requests
+    (connection,) = [each for instance in instances for each in instance.connections]
+    await until("the instance's connection ends", lambda: not connection.transport.connected)
+    assert [path for instance in instances for path in instance.requests] == ["/buy"]

@@ -17,6 +17,8 @@ from bench.conformance.verdict import Came, Heard, Verdict, judge_answer, judge_
 from tests.vectors.vector import RequestVector, Vector
 
 FOR_EVER = 1 << 30
+LONG = 1000
+"""Bytes from which on nothing is sent piece by piece."""
 LAST = b"GET " + SENTINEL + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -30,8 +32,12 @@ class Client:
         self.data = b""
         self.ended = ""
 
-    async def say(self, data: bytes) -> None:
-        self._writer.write(data)
+    async def say(self, data: bytes, piece: int = 0) -> None:
+        """`piece`: so many bytes at a time, with a chance for the gateway to read in between (0: all at once)."""
+        size = piece if piece and len(data) <= LONG else max(1, len(data))
+        for start in range(0, len(data), size):
+            self._writer.write(data[start : start + size])
+            await asyncio.sleep(0)
         # A gateway that refuses early does not read all; what it said is still there to read.
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.drain(), self._patience)
@@ -59,13 +65,13 @@ class Client:
         self._writer.transport.abort()
 
 
-async def converse(port: int, vector: Vector, patience: float) -> Heard:
+async def converse(port: int, vector: Vector, patience: float, piece: int = 0) -> Heard:
     sent = vector.sent if isinstance(vector, RequestVector) else vector.asked
     wanted = len(vector.reached or ()) or 1 if isinstance(vector, RequestVector) else 1
     heads = [vector.is_head]
     client = Client(*await asyncio.open_connection("127.0.0.1", port), patience)
     try:
-        await client.say(sent)
+        await client.say(sent, piece)
         stream = await client.hear(heads, wanted)
         finals = [message for message in stream.messages if message.status >= 200]
         if not finals or stream.flaw:
@@ -81,13 +87,15 @@ async def converse(port: int, vector: Vector, patience: float) -> Heard:
         client.close()
 
 
-async def play(port: int, instance: Instance, vector: Vector, patience: float, strictly: bool) -> Verdict:
+async def play(
+    port: int, instance: Instance, vector: Vector, patience: float, strictly: bool, piece: int = 0
+) -> Verdict:
     if isinstance(vector, RequestVector):
         scene = instance.scene = Scene()
-        heard = await converse(port, vector, patience)
+        heard = await converse(port, vector, patience, piece)
         return judge_request(vector, heard, came(scene), strictly)
     scene = instance.scene = Scene(vector.said, vector.ends)
-    return judge_answer(vector, await converse(port, vector, patience), strictly)
+    return judge_answer(vector, await converse(port, vector, patience, piece), strictly)
 
 
 def came(scene: Scene) -> Came:
@@ -109,13 +117,14 @@ async def play_all(
     patience: float,
     *,
     strictly: bool = False,
+    piece: int = 0,
 ) -> dict[str, dict[str, Verdict]]:
     """All vectors, to the gateway at `port` whose only instance is to listen at `behind`; by category and name."""
     instance = Instance()
     server = await asyncio.get_running_loop().create_server(instance, "127.0.0.1", behind)
     try:
         return {
-            category: {each.name: await play(port, instance, each, patience, strictly) for each in vectors}
+            category: {each.name: await play(port, instance, each, patience, strictly, piece) for each in vectors}
             for category, vectors in categories.items()
         }
     finally:

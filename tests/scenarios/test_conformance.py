@@ -25,14 +25,18 @@ SETTINGS = {"service:x": {"health_check_enabled": "no", "circuit_breaker_failure
 """One bad answer follows the other, and each is to be read."""
 
 
+@pytest.mark.parametrize("piece", [0, 1], ids=["whole", "bytewise"])
 @pytest.mark.parametrize("category", CATEGORIES)
 @pytest_twisted.ensureDeferred
-async def test_vectors(stage: Stage, category: str) -> None:
+async def test_vectors(stage: Stage, category: str, piece: int) -> None:
+    """Sent in one piece, or byte by byte: it is the same to the gateway."""
     behind = free_port()
     mesh = static([f"127.0.0.1:{behind}"], changes=SETTINGS)
     program = await stage.gateway(mesh.text)
     vectors = {category: CATEGORIES[category]}
-    found = await deferToThread(lambda: asyncio.run(play_all(mesh.port, behind, vectors, PATIENCE, strictly=True)))
+    found = await deferToThread(
+        lambda: asyncio.run(play_all(mesh.port, behind, vectors, PATIENCE, strictly=True, piece=piece))
+    )
     wrong = faults(found)
     assert len(found[category]) == len(CATEGORIES[category])
     assert not wrong, "\n".join(["", *wrong])

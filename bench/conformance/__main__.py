@@ -21,7 +21,8 @@ from bench.process import ProcessError, children, free_ports, listening, wait_un
 from bench.run import find_peers
 from tests.vectors import CATEGORIES
 
-PATIENCE = 0.5
+PATIENCE = 2.0
+"""Envoy ends a connection whose answer broke off only after a second (its delayed close)."""
 CONNECTIONS = 1024
 FILES = 4096
 

@@ -395,6 +395,25 @@ class DeadlineTests(Scene):
         self.assertEqual((await patient.answer()).status, 200)
         self.assertEqual(self.cluster.failures, 2)
 
+    async def test_a_head_without_an_end(self) -> None:
+        """A head that comes byte by byte is no answer yet, however lively: its time is that of no answer at all."""
+        slow, good = self.instance(says(b"HTTP/1.1 200 OK\r\nX-A: a")), self.instance()
+        await self.open(slow, good)
+        client, patient = await self.client(), await self.client()
+        client.send(request(b"POST", b"/", body=b"x"))
+        patient.send(request(b"GET", b"/"))
+        await self.until(lambda: len(slow.requests) == 2)
+        for seconds in range(15):
+            for conversation in slow.conversations:
+                conversation.transport.write(b"a")
+            await self.turn(3)
+            self.sweep(seconds)
+        self.assertEqual((client.received, patient.received), (b"", b""))
+        self.sweep(16)
+        answer = await client.answer()
+        self.assertEqual((answer.status, answer.json()["error"]), (504, "instance_timeout"))
+        self.assertEqual((await patient.answer()).status, 200)
+
     async def test_an_answer_that_stops(self) -> None:
         """An instance that falls silent in the middle of its answer: the client sees it broken."""
         await self.open(self.instance(says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")))

@@ -566,7 +566,8 @@ SERVICE = _section(
     Option(
         "timeout_first_byte",
         kinds.duration(0.01, DAY),
-        "How long an instance may take from the end of the request to the first byte of its answer.",
+        "How long an instance may take from the end of the request until the head of its answer is whole; an interim "
+        "answer (1xx) gives it as long again.",
         "timeout_first_byte = 1m",
     ),
     Option(

@@ -396,7 +396,8 @@ class Upstream:
                 self.retire()
             return
         stream = exchange.down.stream
-        if self.active or (stream is not None and stream.unsent):
+        # An unfinished head is no sign of life: it could come byte by byte for ever.
+        if (self.active and not self.partial) or (stream is not None and stream.unsent):
             self.active = False
             self.since = now
             return

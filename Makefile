@@ -18,12 +18,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 run: $(VENV)/run.stamp
 	exec $(BIN)/twistd -n --pidfile= wmesh --config $(CONFIG)
 
-# Side by side: the ones compute, the others wait. What each says is printed when it ends.
+# Side by side: the ones compute, behind the others, which wait for real programs. Each says at its end what it saw.
 test: $(VENV)/test.stamp
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit scenarios
 
 unit: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -p no:twisted tests
+	nice $(BIN)/python -m pytest -q -p no:twisted tests
 
 scenarios: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -q tests/scenarios

@@ -113,7 +113,8 @@ def judge_answer(vector: AnswerVector, heard: Heard, strictly: bool) -> Verdict:
         unsafe = unsafe or "the next request got a wrong answer"
     if not finals:
         if heard.closed:
-            wrong = "" if vector.cut and not (strictly and not stream.rest) else "closed without a word"
+            # What was sent before the abort may be lost with it (RFC 9293 section 3.10.7): a client sees a reset then.
+            wrong = "" if vector.cut else "closed without a word"
         else:
             wrong = "the client waits for ever"
     elif finals[0].status in GATEWAY_FAULT:

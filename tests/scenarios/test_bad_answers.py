@@ -24,6 +24,8 @@ SETTINGS = {
     "health_check_enabled": "no",
     "circuit_breaker_failures": "1000000",
     "outlier_detection": "no",
+    # Half of all requests need a retry here; that retries are bounded is another scenario's matter.
+    "retry_budget_min": "1000",
     "timeout_connect": "300ms",
     "timeout_first_byte": "300ms",
     "timeout_idle": "300ms",

@@ -75,14 +75,14 @@ async def converse(port: int, vector: Vector, patience: float, piece: int = 0) -
         stream = await client.hear(heads, wanted)
         finals = [message for message in stream.messages if message.status >= 200]
         if not finals or stream.flaw:
-            return Heard(stream, kept=False, closed=bool(client.ended))
+            return Heard(stream, kept=False, closed=bool(client.ended), reset=client.ended == "reset")
         if not client.ended and not any(b"close" in each.lower() for each in finals[-1].values(b"connection")):
             await client.say(LAST)
         stream = await client.hear(heads, FOR_EVER)
         kept = stream.messages[-1].body == b"sentinel"
         if kept:
             stream = Stream(stream.messages[:-1], stream.rest, stream.flaw)
-        return Heard(stream, kept, bool(client.ended))
+        return Heard(stream, kept, bool(client.ended), client.ended == "reset")
     finally:
         client.close()
 

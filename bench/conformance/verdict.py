@@ -16,11 +16,13 @@ from tests.vectors.vector import CUT, GATEWAY_FAULT, AnswerVector, Passed, Reach
 @dataclass(frozen=True, slots=True)
 class Heard:
     """The client's side. `stream` is what came, less the answer to the request behind the vector; `kept`: there was
-    one; `closed`: the connection ended by itself."""
+    one; `closed`: the connection ended by itself; `reset`: by a reset, with which what came before may be lost (RFC
+    9293 section 3.10.7)."""
 
     stream: Stream
     kept: bool
     closed: bool
+    reset: bool = False
 
     @property
     def finals(self) -> list[Message]:
@@ -113,8 +115,8 @@ def judge_answer(vector: AnswerVector, heard: Heard, strictly: bool) -> Verdict:
         unsafe = unsafe or "the next request got a wrong answer"
     if not finals:
         if heard.closed:
-            # What was sent before the abort may be lost with it (RFC 9293 section 3.10.7): a client sees a reset then.
-            wrong = "" if vector.cut else "closed without a word"
+            silent = strictly and not stream.rest and not heard.reset
+            wrong = "" if vector.cut and not silent else "closed without a word"
         else:
             wrong = "the client waits for ever"
     elif finals[0].status in GATEWAY_FAULT:

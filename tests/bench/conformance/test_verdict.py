@@ -79,3 +79,10 @@ class AnswerTests(SynchronousTestCase):
         self.assertFalse(self.judge(vector, Heard(Stream((), OK[:-1]), kept=False, closed=True)).wrong)
         self.assertTrue(self.judge(vector, Heard(Stream((), OK[:-1]), kept=False, closed=False)).wrong)
         self.assertTrue(self.judge(vector, heard(OK)).unsafe)
+
+    def test_broken_without_a_word(self) -> None:
+        """wmesh sends what it has before it cuts: only a reset may have taken it along."""
+        vector = AnswerVector("a", "", OK, faulty=True, cut=True)
+        for reset in (False, True):
+            found = judge_answer(vector, Heard(Stream((), b""), kept=False, closed=True, reset=reset), strictly=True)
+            self.assertEqual(found.wrong, "" if reset else "closed without a word")

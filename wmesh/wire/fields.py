@@ -93,6 +93,12 @@ def value_of(lines: bytes, name: bytes) -> bytes | None:
     return match.group(1).rstrip(b" \t") if match is not None else None
 
 
+def values_of(lines: bytes, name: bytes) -> list[bytes]:
+    """The values of all fields of this name (any spelling) in `lines`, in order."""
+    found = re.findall(rb"\n(?i:%b):[ \t]*([^\r\n]*)" % re.escape(name), lines)
+    return [value.rstrip(b" \t") for value in found]
+
+
 _SIMPLE_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
     b"keep-alive": (b"keep-alive",),
     b"Keep-Alive": (b"keep-alive",),

@@ -1,101 +1,32 @@
-"""The live set of instances of one service, and the tickets to use them.
+"""The live set of instances of one service: who of them may take a request, by all that is known of them.
 
 Strategy: `Selection.acquire` (next door) is on the hot path and reads only what `refresh` prepared when something
-changed: who is eligible, with which share, and when time alone will change that (`review_at`). A ticket is paired with
-exactly one `release`; there the evidence of live traffic is taken in: latency, the circuit breaker's window, failures
-in a row. A good answer of a well instance costs two additions; everything else is out of line.
+changed: who is eligible, with which share, and when time alone will change that (`review_at`). What live traffic shows
+comes from the tickets (`wmesh.cluster.ticket`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outcome import CANCELLED, OK, Outcome, Refusal
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.outlier import outliers, spare
+from wmesh.cluster.selection import Selection
+from wmesh.cluster.ticket import Ticket
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, Health, ServiceSpec, Subset
-
-if TYPE_CHECKING:
-    from wmesh.cluster.selection import Selection
 
 NEVER = float("inf")
 MANY = 500
 SPARING = 10e-6
 """Larger clusters are refreshed no more often than once in so many seconds for each member."""
-PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
-
-
-class Ticket:
-    """The right to use one member for one attempt. `generation` is that of the member's breaker when it was given."""
-
-    __slots__ = ("_cluster", "generation", "member", "service_generation", "started")
-
-    def __init__(self, cluster: Cluster, member: Member, now: float) -> None:
-        self._cluster: Cluster | None = cluster
-        self.member = member
-        self.started = now
-        breaker = member.breaker
-        self.generation = 0 if breaker is None else breaker.generation
-        guard = cluster.breaker
-        self.service_generation = 0 if guard is None else guard.generation
-
-    def prove(self, now: float) -> None:
-        """Its instance did what it was asked for and stays in use (a tunnel): good evidence now, none at the end."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        member, seconds = self.member, now - self.started
-        member.streak = 0
-        if member.breaker is not None and member.breaker.observe(False, seconds, self.generation, now):
-            cluster.moved(member, member.breaker, now)
-        if cluster.breaker is not None and cluster.breaker.observe(False, seconds, self.service_generation, now):
-            cluster.moved(None, cluster.breaker, now)
-        self.generation = self.service_generation = PROVED
-
-    def release(self, outcome: Outcome, now: float) -> None:
-        """Give it back, once; a second call does nothing, so that every error path may call it."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        self._cluster = None
-        member = self.member
-        member.in_flight -= 1
-        cluster.in_flight -= 1
-        if outcome is OK:
-            seconds = now - self.started
-            member.latency.observe(seconds, now)
-            member.streak = 0
-            breaker = member.breaker
-            if breaker is not None:
-                window = breaker.window
-                if breaker.plain and now < window.end and self.generation == breaker.generation:
-                    # WHY not observe(): two calls deep, it costs three times as much (bench: micro, cluster).
-                    slot = window.slot
-                    slot[0] += 1
-                    slot[3] += seconds
-                    window.calls += 1
-                    window.seconds += seconds
-                elif breaker.observe(False, seconds, self.generation, now):
-                    cluster.moved(member, breaker, now)
-            if cluster.measured:
-                cluster.answered(self, seconds, now)
-        elif outcome is CANCELLED:
-            if member.breaker is not None:
-                member.breaker.cancel(self.generation)
-            if cluster.breaker is not None:
-                cluster.breaker.cancel(self.service_generation)
-        else:
-            cluster.failed(self, outcome, now)
-        if cluster.waiting:
-            cluster.serve(now, member)
 
 
 class Cluster:
@@ -150,8 +81,6 @@ class Cluster:
         zone: str = "",
         now: float = 0.0,
     ) -> None:
-        from wmesh.cluster.selection import Selection
-
         self.spec = spec
         self.make_strategy = make_strategy
         self.tell = tell
@@ -185,8 +114,6 @@ class Cluster:
 
     def select(self, subset: Subset) -> Selection:
         """The way to choose among the members of `subset` only; the same object for equal subsets."""
-        from wmesh.cluster.selection import Selection
-
         if not subset:
             return self.whole
         found = self.selections.get(subset)

@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmesh.cluster.cluster import NEVER, Ticket
+from wmesh.cluster.cluster import NEVER
 from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
+from wmesh.cluster.ticket import Ticket
 from wmesh.errors import WireError
 from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness

@@ -16,7 +16,6 @@ from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.outlier import outliers, spare
 from wmesh.cluster.selection import Selection
-from wmesh.cluster.ticket import Ticket
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, Health, ServiceSpec, Subset
@@ -34,15 +33,15 @@ class Cluster:
 
     `requests` and `failures` count attempts since the start, `checks_passed` and `checks_failed` active checks.
     `selections` are the ways to choose among the members: `whole`, and one for each subset that a route asks for.
-    `limit` bounds the requests in flight; `gradient`, if there is one, moves it. `measured`: good answers concern more
-    than their instance. `make_strategy` builds the strategy of each selection. `tell` hears what traffic did to
-    breakers and who is ejected; `chance` answers numbers in [0, 1).
+    `breaking` are the outcomes that count as failures. `limit` bounds the requests in flight; `gradient`, if there is
+    one, moves it. `measured`: good answers concern more than their instance. `make_strategy` builds the strategy of
+    each selection. `tell` hears what traffic did to breakers and who is ejected; `chance` answers numbers in [0, 1).
     """
 
     __slots__ = (
-        "_breaking",
         "_reviewed",
         "breaker",
+        "breaking",
         "chance",
         "checks_failed",
         "checks_passed",
@@ -107,7 +106,7 @@ class Cluster:
         self.checks_passed = 0
         self.checks_failed = 0
         self.waiting: list[Selection] = []
-        self._breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
+        self.breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
         self._reviewed = 0
         self.whole = Selection(self, make_strategy(spec))
         self.selections: dict[Subset, Selection] = {}
@@ -122,35 +121,20 @@ class Cluster:
             self.stale = True
         return found
 
-    # --- evidence of live traffic
+    # --- what live traffic leads to: see `Ticket` for how it is counted
 
-    def answered(self, ticket: Ticket, seconds: float, now: float) -> None:
-        """A good answer of a service that is measured as a whole."""
-        if self.breaker is not None and self.breaker.observe(False, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def answered(self, seconds: float, now: float) -> None:
+        """A good answer after `seconds`, of a service that is measured as a whole: the limit may move."""
         if self.gradient is not None and self.gradient.observe(seconds, self.in_flight + 1, now):
             most = self.spec.max_connections
             self.limit = min(self.gradient.limit, most) if most else self.gradient.limit
 
-    def failed(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
-        """An attempt failed, and its instance is to blame."""
-        member = ticket.member
-        seconds = now - ticket.started
-        member.failures += 1
-        self.failures += 1
-        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-        member.latency.observe(max(seconds, self.spec.timeout_first_byte), now)
-        counts = outcome in self._breaking
-        member.streak = member.streak + 1 if counts else 0
-        breaker = member.breaker
-        if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
-            self.moved(member, breaker, now)
-        if self.breaker is not None and self.breaker.observe(counts, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def failed(self, member: Member, outcome: Outcome, now: float) -> None:
+        """One more failure that counts: enough of them in a row eject the member, if it can be spared."""
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = counts and outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
             self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)

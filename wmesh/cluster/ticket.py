@@ -1,8 +1,8 @@
-"""The right to use one member for one attempt, and what its return says of the member.
+"""The right to use one member for one attempt, and the one place where the outcome of an attempt is counted.
 
-A ticket is paired with exactly one `release`; there the evidence of live traffic is taken in: latency, the circuit
-breaker's window, failures in a row. A good answer of a well instance costs two additions; everything else is out of
-line.
+A ticket is paired with exactly one `release`; there the evidence of live traffic is taken in: latency, the windows of
+the circuit breakers, failures in a row. A good answer of a well instance costs two additions; everything else is out of
+line. What follows from the evidence (somebody is ejected, a breaker has moved) is for the cluster.
 """
 
 from __future__ import annotations
@@ -37,12 +37,10 @@ class Ticket:
         cluster = self._cluster
         if cluster is None:
             return
-        member, seconds = self.member, now - self.started
-        member.streak = 0
-        if member.breaker is not None and member.breaker.observe(False, seconds, self.generation, now):
-            cluster.moved(member, member.breaker, now)
-        if cluster.breaker is not None and cluster.breaker.observe(False, seconds, self.service_generation, now):
-            cluster.moved(None, cluster.breaker, now)
+        seconds = now - self.started
+        self.member.streak = 0
+        self._tell_instance(cluster, False, seconds, now)
+        self._tell_service(cluster, False, seconds, now)
         self.generation = self.service_generation = PROVED
 
     def release(self, outcome: Outcome, now: float) -> None:
@@ -68,16 +66,43 @@ class Ticket:
                     slot[3] += seconds
                     window.calls += 1
                     window.seconds += seconds
-                elif breaker.observe(False, seconds, self.generation, now):
-                    cluster.moved(member, breaker, now)
+                else:
+                    self._tell_instance(cluster, False, seconds, now)
             if cluster.measured:
-                cluster.answered(self, seconds, now)
+                self._tell_service(cluster, False, seconds, now)
+                cluster.answered(seconds, now)
         elif outcome is CANCELLED:
             if member.breaker is not None:
                 member.breaker.cancel(self.generation)
             if cluster.breaker is not None:
                 cluster.breaker.cancel(self.service_generation)
         else:
-            cluster.failed(self, outcome, now)
+            self._failed(cluster, outcome, now)
         if cluster.waiting:
             cluster.serve(now, member)
+
+    def _failed(self, cluster: Cluster, outcome: Outcome, now: float) -> None:
+        """The attempt failed, and its instance is to blame."""
+        member, seconds = self.member, now - self.started
+        member.failures += 1
+        cluster.failures += 1
+        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
+        member.latency.observe(max(seconds, cluster.spec.timeout_first_byte), now)
+        counts = outcome in cluster.breaking
+        member.streak = member.streak + 1 if counts else 0
+        self._tell_instance(cluster, counts, seconds, now)
+        self._tell_service(cluster, counts, seconds, now)
+        if counts:
+            cluster.failed(member, outcome, now)
+
+    def _tell_instance(self, cluster: Cluster, failed: bool, seconds: float, now: float) -> None:
+        """Evidence for the breaker of the instance, if there is one."""
+        breaker = self.member.breaker
+        if breaker is not None and breaker.observe(failed, seconds, self.generation, now):
+            cluster.moved(self.member, breaker, now)
+
+    def _tell_service(self, cluster: Cluster, failed: bool, seconds: float, now: float) -> None:
+        """The same for that of the service."""
+        breaker = cluster.breaker
+        if breaker is not None and breaker.observe(failed, seconds, self.service_generation, now):
+            cluster.moved(None, breaker, now)

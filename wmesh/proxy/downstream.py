@@ -20,9 +20,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wmesh.errors import WireError
-from wmesh.proxy.exchange import HOLD_PIPELINE, Exchange
+from wmesh.proxy.exchange import Exchange
 from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.side import HOLD_PIPELINE
 from wmesh.proxy.transport import HIGH_WATER, Stream
 from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.forwarded import Peer, Peers

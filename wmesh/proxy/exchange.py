@@ -35,6 +35,7 @@ from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.proxy.retrying import Retrying, may_not
+from wmesh.proxy.side import HOLD_BACKPRESSURE, HOLD_CONNECTING
 from wmesh.proxy.time_limit import TimeLimit, limit_of
 from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
@@ -55,10 +56,6 @@ DEBUG_FIELD = b"x-wmesh-debug"
 # WHY: see `wmesh.wire.response`; these two are read for every request.
 OK = Outcome.OK
 SERVER_ERROR = Outcome.SERVER_ERROR
-
-HOLD_PIPELINE = 1
-HOLD_BACKPRESSURE = 2
-HOLD_CONNECTING = 4
 
 _BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 

@@ -14,6 +14,11 @@ from wmesh.wire.forwarded import Peer
 if TYPE_CHECKING:
     from wmesh.proxy.exchange import Exchange
 
+# Why the client's side is held back: requests behind this one; an instance that is slow; no connection to one yet.
+HOLD_PIPELINE = 1
+HOLD_BACKPRESSURE = 2
+HOLD_CONNECTING = 4
+
 
 class Unsent(Protocol):
     """`unsent` is how many bytes wait for the client to take them."""

@@ -6,14 +6,11 @@
                                                                                        ▼
                                turn of the next request ◄─ finished ◄─ head and body of the answer to the client
 
-Bytes are never collected: what one read brings goes out in one write on the other side. The one exception is `replay`,
-up to 64 KiB of request body kept until the answer begins, so that an attempt can be repeated. Once the first byte of an
-answer is out, a failure aborts both sides: a client must see a broken answer, never a short one that looks whole.
+Once the first byte of an answer is out, a failure aborts both sides: a client must see a broken answer, never a short
+one that looks whole. The body of the request goes its own way (`request_body`), and so does that of the answer
+(`upstream`): here is what both belong to.
 
 Longer than most files, because it is one story told in order.
-
-The exchange is the producer of the instance's transport (it holds the client back when the instance is slow); the
-upstream connection is the producer of the client's.
 """
 
 from __future__ import annotations
@@ -34,10 +31,10 @@ from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal, for_st
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
+from wmesh.proxy.request_body import RequestBody
 from wmesh.proxy.retrying import Retrying, may_not
-from wmesh.proxy.side import HOLD_BACKPRESSURE, HOLD_CONNECTING
+from wmesh.proxy.side import HOLD_CONNECTING
 from wmesh.proxy.time_limit import TimeLimit, limit_of
-from wmesh.wire.chunks import chunk, last_chunk
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
@@ -48,8 +45,6 @@ if TYPE_CHECKING:
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
 
-REPLAY_LIMIT = 65536
-
 DEBUG_FIELD = b"x-wmesh-debug"
 """A trusted client that sends this field is told who was picked and why, in X-Wmesh-Decision."""
 
@@ -57,14 +52,13 @@ DEBUG_FIELD = b"x-wmesh-debug"
 OK = Outcome.OK
 SERVER_ERROR = Outcome.SERVER_ERROR
 
-_BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
-
 
 class Exchange:
-    """`conn` is the connection of the running attempt, `outgoing` what the next flush sends on it."""
+    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything."""
 
     __slots__ = (
         "attempts",
+        "body",
         "bound",
         "close_after",
         "conn",
@@ -77,12 +71,8 @@ class Exchange:
         "key",
         "limit",
         "notes",
-        "outgoing",
         "plan",
         "plane",
-        "producing",
-        "replay",
-        "replay_size",
         "reply",
         "request_done",
         "request_id",
@@ -103,7 +93,12 @@ class Exchange:
         self.plane = plane
         self.down = down
         self.head = head
-        self.request_done = not head.has_body
+        if head.has_body:
+            self.request_done = False
+            self.body: RequestBody | None = RequestBody(self)
+        else:
+            self.request_done = True
+            self.body = None
         self.close_after = head.wants_close
         self.plan: Plan | None = None
         self.key = b""
@@ -119,14 +114,10 @@ class Exchange:
         self.sent = False
         self.head_sent = False
         self.done = False
-        self.producing = False
         self.switching = False
         self.reply: LocalReply | None = None
         self.retrying: Retrying | None = None
         self.limit: TimeLimit | None = None
-        self.outgoing: list[bytes] | None = None
-        self.replay: list[bytes] | None = None
-        self.replay_size = 0
         self.request_id = b""
         self.notes: Sequence[Note] = ()
         self.debug = False
@@ -248,8 +239,8 @@ class Exchange:
         self.waiter = waiter
         self._note(now, f"waits: {refusal.detail}")
         plan.traffic.queued += 1
-        if self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
+        if self.body is not None:
+            self.body.wait()
 
     def _called(self, ticket: Ticket) -> None:
         """It is its turn in the queue."""
@@ -291,8 +282,8 @@ class Exchange:
 
     def _connect(self, pool: Pool) -> None:
         self.dial = pool.connect(self)
-        if self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
+        if self.body is not None:
+            self.body.wait()
 
     def attach(self, conn: Upstream, now: float) -> None:
         """A connection to the instance is there: everything that the client sent so far goes out on it."""
@@ -300,101 +291,10 @@ class Exchange:
         self.conn = conn
         conn.assign(self, now)
         self.sent = True
-        if not self.head.has_body:
+        if self.body is None:
             conn.transport.write(self.written)
-            return
-        outgoing = self.outgoing = [self.written]
-        if self.replay is not None:
-            outgoing.extend(self.replay)
-        down = self.down
-        if down.held & HOLD_CONNECTING:
-            down.release(HOLD_CONNECTING)
-        if self.replay_size > REPLAY_LIMIT:
-            self.replay = None
-        # In the middle of a read the flush comes at its end, with all that the read brought.
-        if down.parsing:
-            down.dirty = self
         else:
-            self.flush()
-
-    def request_body(self, data: bytes) -> None:
-        """A piece of the request body, as it came; `flush` follows when the read is done."""
-        if self.done:
-            return
-        if self.head.chunked:
-            data = chunk(data)
-        self._queue(data)
-
-    def request_complete(self, trailers: bytes) -> None:
-        """The client has sent all of its request. `trailers` are whole lines, each with its CRLF."""
-        self.request_done = True
-        if self.done:
-            return
-        if self.head.chunked:
-            self._queue(last_chunk(trailers))
-        elif self.conn is not None:
-            self.down.dirty = self
-
-    def _queue(self, data: bytes) -> None:
-        self.replay_size += len(data)
-        attached = self.conn is not None
-        if not attached or self.replay_size <= REPLAY_LIMIT:
-            if self.replay is None and (self.replay_size == len(data) or not attached):
-                self.replay = []
-            if self.replay is not None:
-                self.replay.append(data)
-        else:
-            self.replay = None
-        if attached:
-            assert self.outgoing is not None
-            self.outgoing.append(data)
-            self.down.dirty = self
-        elif self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
-
-    def flush(self) -> None:
-        """Send what the last read brought, in one write."""
-        conn = self.conn
-        outgoing = self.outgoing
-        if conn is None or outgoing is None or self.done:
-            return
-        transport = conn.transport
-        if outgoing:
-            conn.active = True
-            transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-            outgoing.clear()
-        if self.request_done:
-            self.unregister()
-        elif not self.producing and self.conn is conn:
-            self.producing = True
-            transport.registerProducer(self, True)
-
-    def unregister(self) -> None:
-        """Stop being the producer of the instance's transport."""
-        if self.producing:
-            self.producing = False
-            conn = self.conn
-            if conn is not None and conn.transport is not None:
-                conn.transport.unregisterProducer()
-            self.down.release(HOLD_BACKPRESSURE)
-
-    def pauseProducing(self) -> None:
-        self.down.hold(HOLD_BACKPRESSURE)
-
-    def resumeProducing(self) -> None:
-        self.down.release(HOLD_BACKPRESSURE)
-
-    def stopProducing(self) -> None:
-        """The instance's connection is gone; what that means is told by its own connectionLost."""
-
-    def request_broken(self, reply: LocalReply) -> None:
-        """The client broke the rules inside the body, or stopped sending it. The instance's copy is cut off."""
-        self._drop_attempt(Outcome.CANCELLED)
-        if self.head_sent:
-            self.down.abort()
-        else:
-            self.close_after = True
-            self.answer(reply)
+            self.body.send(self.written)
 
     # --- the way back
 
@@ -419,7 +319,8 @@ class Exchange:
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
         self.head_sent = True
-        self.replay = None
+        if self.body is not None:
+            self.body.forget()
         self.status = head.status
         request = self.head
         chunked = False
@@ -460,12 +361,20 @@ class Exchange:
         """Something out of the ordinary, for who asks later what became of this request."""
         self.notes = [*self.notes, (now, what)]
 
-    def _record(self, now: float, status: int) -> None:
-        ticket = self.ticket
-        member = ticket.member if ticket is not None else None
-        self.plane.decisions.append(
-            (self.request_id, self.started, now, self.plan, self.head, status, member, self.notes)
-        )
+    def over(self, now: float, status: int, member: Member | None) -> None:
+        """The end of every exchange, told once to whoever counts or remembers them. Status 0: it was broken off.
+        `member` is who answered, or was asked last.
+        """
+        self.done = True
+        self.body = None  # which knows the exchange: neither is to wait for the collector of cycles
+        plan = self.plan
+        self.plane.decisions.append((self.request_id, self.started, now, plan, self.head, status, member, self.notes))
+        if plan is None:
+            return
+        if status:
+            plan.traffic.observe(status, now - self.started)
+        else:
+            plan.traffic.aborted += 1
 
     def _binding(self, sticky: Stickiness) -> bytes:
         """The line that binds the client to its instance; nothing if it is bound there already."""
@@ -477,31 +386,19 @@ class Exchange:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
         return write_interim(head) if self.head.minor else b""
 
-    @property
-    def body_unexpected(self) -> bool:
-        """A body behind a method that hardly ever has one. An instance may answer without having read it, and would
-        take it for the next request on the connection: another client's turn.
-        """
-        return self.head.has_body and self.head.method in _BODILESS
-
     def finished(self, now: float) -> None:
         """The answer is whole and written. The connection was given back by its owner."""
-        if self.producing:
-            self.unregister()
         if self.retrying is not None or self.limit is not None:
             self.settle()
         self.conn = None
         self.done = True
-        ticket, self.ticket = self.ticket, None
         status = self.status
+        ticket, self.ticket = self.ticket, None
+        member = None
         if ticket is not None:
+            member = ticket.member
             ticket.release(OK if status < 500 else SERVER_ERROR, now)
-            self.plane.decisions.append(
-                (self.request_id, self.started, now, self.plan, self.head, status, ticket.member, self.notes)
-            )
-        plan = self.plan
-        if plan is not None:
-            plan.traffic.observe(status, now - self.started)
+        self.over(now, status, member)
         self.down.exchange_done(self, now)
 
     def answer(self, reply: LocalReply) -> None:
@@ -520,9 +417,7 @@ class Exchange:
         else:
             connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
         now = self.plane.clock()
-        self._record(now, reply.status)
-        if self.plan is not None:
-            self.plan.traffic.observe(reply.status, now - self.started)
+        self.over(now, reply.status, self.ticket.member if self.ticket is not None else None)
         if down.transport is None:
             return
         down.transport.write(
@@ -549,8 +444,8 @@ class Exchange:
         closed before any byte of an answer; that says nothing against the instance, which may be tried again.
         `hung`: it met a deadline. `retry_after`: seconds that the instance asked for. `own`: what it answered.
         """
-        if self.producing:
-            self.unregister()
+        if self.body is not None and self.body.producing:
+            self.body.stop()
         self.conn = None
         self.dial = None
         now = self.plane.clock()
@@ -567,11 +462,7 @@ class Exchange:
             kept = ", on a kept connection" if stale else ""
             self._note(now, f"{ticket.member.record.id}: {outcome.name.lower()}{kept}: {detail}")
         if self.head_sent:
-            self.done = True
-            self.ticket = ticket
-            self._record(now, 0)
-            self.ticket = None
-            plan.traffic.aborted += 1
+            self.over(now, 0, ticket.member if ticket is not None else None)
             self.settle()
             self.down.abort()
             return
@@ -639,10 +530,8 @@ class Exchange:
             if 0.0 < given <= 2.0 * (now - ticket.started):
                 outcome = Outcome.TIMEOUT
         if self.head_sent:
-            self.done = True
-            self._record(now, 0)
-            plan.traffic.aborted += 1
-        self._drop_attempt(outcome)
+            self.over(now, 0, ticket.member if ticket is not None else None)
+        self.drop_attempt(outcome)
         if self.head_sent:
             self.down.abort()
         else:
@@ -671,16 +560,15 @@ class Exchange:
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
         if not self.done:
-            self.done = True
-            if self.plan is not None:
-                self.plan.traffic.aborted += 1
-                now = self.plane.clock()
-                self._note(now, "the client left")
-                self._record(now, 0)
-        self._drop_attempt(Outcome.CANCELLED)
+            now = self.plane.clock()
+            self._note(now, "the client left")
+            self.over(now, 0, self.ticket.member if self.ticket is not None else None)
+        self.drop_attempt(Outcome.CANCELLED)
 
-    def _drop_attempt(self, outcome: Outcome) -> None:
-        self.producing = False
+    def drop_attempt(self, outcome: Outcome) -> None:
+        """Whatever is under way, or waited for, is of no use any more."""
+        if self.body is not None:
+            self.body.producing = False
         self.settle()
         waiter, self.waiter = self.waiter, None
         if waiter is not None:

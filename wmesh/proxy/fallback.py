@@ -100,7 +100,7 @@ class Fallback:
         """The way to the other service, if the request may go there. `sent`: an instance may have seen it."""
         if self.plan is None or exchange.switching or (sent and exchange.head.method not in IDEMPOTENT):
             return None
-        return self.plan if exchange.replay is not None or not exchange.replay_size else None
+        return self.plan if exchange.body is None or exchange.body.repeatable else None
 
     def reply(self, exchange: Exchange, reply: LocalReply) -> LocalReply:
         """What the client is told instead of `reply`; if nothing suits it, the reply itself."""

@@ -108,5 +108,5 @@ class Retrying:
 def may_not(exchange: Exchange, plan: Plan, outcome: str, sent: bool) -> str:
     """Why the exchange may not be repeated after this; empty if it may be. (Not: whether there is anybody to ask.)"""
     idempotent = exchange.head.method in IDEMPOTENT
-    replayable = exchange.replay is not None or not exchange.replay_size
+    replayable = exchange.body is None or exchange.body.repeatable
     return objection(plan.retry, exchange.attempts, outcome, sent, idempotent, replayable)

@@ -258,12 +258,14 @@ class Upstream:
         self.exchange = None
         self.interims = 0
         self.served += 1
-        if clean and head.keep and exchange.request_done and not exchange.body_unexpected:
-            if exchange.producing:
-                exchange.unregister()
+        body = exchange.body
+        if clean and head.keep and exchange.request_done and (body is None or not body.unexpected):
+            if body is not None and body.producing:
+                body.stop()
             self.pool.give_back(self, now)
         else:
-            exchange.producing = False
+            if body is not None:
+                body.producing = False
             if exchange.request_done:
                 self.retire()
             else:
@@ -274,15 +276,17 @@ class Upstream:
         """Nobody is to see this answer, unless nobody has a better one. `body` is None where it is not whole; one that
         is frees the connection.
         """
-        if body is not None and head.keep and not exchange.body_unexpected:
+        asked = exchange.body
+        if body is not None and head.keep and (asked is None or not asked.unexpected):
             self.exchange = None
             self.interims = 0
             self.served += 1
-            if exchange.producing:
-                exchange.unregister()
+            if asked is not None and asked.producing:
+                asked.stop()
             self.pool.give_back(self, self.pool.plane.clock())
         else:
-            exchange.producing = False
+            if asked is not None:
+                asked.producing = False
             self.drop()
         wait = value_of(head.lines, b"retry-after") or b""
         seconds = int(wait) if wait.isdigit() and len(wait) < 7 else 0  # it may be a date, too
@@ -308,7 +312,8 @@ class Upstream:
         stale = not self.begun and self.served > 0 and outcome is Outcome.RESET
         if exchange is not None:
             self._unstream(exchange)
-            exchange.producing = False
+            if exchange.body is not None:
+                exchange.body.producing = False
         self.drop()
         if exchange is not None:
             exchange.attempt_failed(outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)

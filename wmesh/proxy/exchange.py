@@ -10,7 +10,8 @@ Once the first byte of an answer is out, a failure aborts both sides: a client m
 one that looks whole. The body of the request goes its own way (`request_body`), and so does that of the answer
 (`upstream`): here is what both belong to.
 
-Longer than most files, because it is one story told in order.
+What only some requests meet is elsewhere, and costs the others nothing: the queue (`queueing`), failed attempts
+(`retrying`, `fallback`), the end of the time that it may take (`time_limit`).
 """
 
 from __future__ import annotations
@@ -18,30 +19,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmesh.cluster.cluster import NEVER
 from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
 from wmesh.cluster.ticket import Ticket
 from wmesh.errors import WireError
-from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness
-from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal, for_status
+from wmesh.proxy.decisions import Note, told
+from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
+from wmesh.proxy.queueing import Queueing
 from wmesh.proxy.request_body import RequestBody
-from wmesh.proxy.retrying import Retrying, may_not
+from wmesh.proxy.retrying import Retrying
 from wmesh.proxy.side import HOLD_CONNECTING
-from wmesh.proxy.time_limit import TimeLimit, limit_of
+from wmesh.proxy.time_limit import TimeLimit, limit_of, out_of_time
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
-    from wmesh.proxy.decisions import Note
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
 
@@ -77,7 +77,6 @@ class Exchange:
         "request_done",
         "request_id",
         "retrying",
-        "sent",
         "started",
         "status",
         "switching",
@@ -111,7 +110,6 @@ class Exchange:
         self.attempts = 0
         self.started = 0.0
         self.status = 0
-        self.sent = False
         self.head_sent = False
         self.done = False
         self.switching = False
@@ -179,12 +177,13 @@ class Exchange:
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
         if plan.keyed:
-            self._find_key(plan)
+            self.find_key(plan)
         if plan.sticky is not None:
             self.bound = plan.sticky.bound(head.lines, plan.cluster.members)
         self.attempt(now)
 
-    def _find_key(self, plan: Plan) -> None:
+    def find_key(self, plan: Plan) -> None:
+        """What a strategy that keeps clients together goes by on this way."""
         peer = self.down.peer
         key = plan.key_of(self.head) if plan.key_of is not None else b""
         self.key = key or peer.peers.client(peer, self.head)
@@ -214,58 +213,15 @@ class Exchange:
         plan = self.plan
         assert plan is not None
         if self.debug:
-            self._note(now, summary(explain(plan.selection, self.key, now, self.bound, self.tried)))
+            self.note(now, summary(explain(plan.selection, self.key, now, self.bound, self.tried)))
         ticket = plan.selection.acquire(self.key, self.tried, now, self.bound)
         if isinstance(ticket, Refusal):
-            if ticket.passing and plan.waits:
-                self._wait(ticket, now)
-            else:
-                self._refused(ticket)
+            Queueing(self).turned_down(ticket, now)
             return
-        self._granted(ticket, now)
+        self.granted(ticket, now)
 
-    def _wait(self, refusal: Refusal, now: float) -> None:
-        """Nobody can take the request now, but somebody may soon: stand in the queue."""
-        plan = self.plan
-        assert plan is not None
-        if self.down.half_closed:
-            self._refused(refusal)  # see `Downstream.readConnectionLost`
-            return
-        until = NEVER if self.limit is None else self.limit.ends
-        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, until, self._called, self._refused)
-        if isinstance(waiter, Refusal):
-            self._refused(waiter)
-            return
-        self.waiter = waiter
-        self._note(now, f"waits: {refusal.detail}")
-        plan.traffic.queued += 1
-        if self.body is not None:
-            self.body.wait()
-
-    def _called(self, ticket: Ticket) -> None:
-        """It is its turn in the queue."""
-        now = self.plane.clock()
-        if self.limit is not None and now >= self.limit.ends:
-            ticket.release(Outcome.CANCELLED, now)
-            self.out_of_time(now)
-            return
-        self.waiter = None
-        self._note(now, f"{ticket.member.record.id} can take it")
-        self._granted(ticket, now)
-
-    def _refused(self, refusal: Refusal) -> None:
-        plan = self.plan
-        assert plan is not None
-        now = self.plane.clock()
-        if self.limit is not None and now >= self.limit.ends:
-            self.out_of_time(now)
-            return
-        self.waiter = None
-        plan.traffic.refused += 1
-        self._note(now, f"refused: {refusal.reason}: {refusal.detail}")
-        self.fall_back(self.reply or for_refusal(refusal, plan.service), now)
-
-    def _granted(self, ticket: Ticket, now: float) -> None:
+    def granted(self, ticket: Ticket, now: float) -> None:
+        """An instance can take it."""
         plan = self.plan
         assert plan is not None
         self.ticket = ticket
@@ -290,31 +246,12 @@ class Exchange:
         self.dial = None
         self.conn = conn
         conn.assign(self, now)
-        self.sent = True
         if self.body is None:
             conn.transport.write(self.written)
         else:
             self.body.send(self.written)
 
     # --- the way back
-
-    def wants_another(self, whole: bool) -> bool:
-        """May an answer with one of `retry_statuses` be thrown away, and somebody else be asked? One that is `whole`
-        can be kept, for the case that there is nobody after all.
-        """
-        plan, ticket = self.plan, self.ticket
-        assert plan is not None
-        if ticket is None or self.switching or not self.request_done:
-            return False
-        if plan.fallback is not None and plan.fallback.hides(self):
-            return True
-        if may_not(self, plan, STATUS, True) or not plan.selection.others((*self.tried, ticket.member)):
-            return False
-        if not whole and not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
-            plan.traffic.retries_denied += 1
-            self._note(self.plane.clock(), "its answer passes on: enough retries are in flight")
-            return False
-        return True
 
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
@@ -344,20 +281,11 @@ class Exchange:
         if plan.sticky is not None:
             connection += self._binding(plan.sticky)
         if self.debug:
-            connection += self._decision()
+            connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
 
-    def _decision(self) -> bytes:
-        """For a trusted client that asked for it: who was picked, and what happened on the way."""
-        ticket = self.ticket
-        steps = "; ".join(what for _, what in self.notes)
-        text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={self.attempts}; {steps}"
-        # What failed may be told in words of the instance: no line may end before its end.
-        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
-        return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
-
-    def _note(self, now: float, what: str) -> None:
+    def note(self, now: float, what: str) -> None:
         """Something out of the ordinary, for who asks later what became of this request."""
         self.notes = [*self.notes, (now, what)]
 
@@ -425,130 +353,11 @@ class Exchange:
         )
         down.exchange_done(self, now)
 
-    # --- failures
-
-    def attempt_failed(
-        self,
-        outcome: Outcome,
-        detail: str,
-        sent: bool,
-        stale: bool,
-        *,
-        hung: bool = False,
-        retry_after: int = 0,
-        own: LocalReply | None = None,
-    ) -> None:
-        """The running attempt is over without a whole answer; its connection, if any, is already closed.
-
-        `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
-        closed before any byte of an answer; that says nothing against the instance, which may be tried again.
-        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for. `own`: what it answered.
-        """
-        if self.body is not None and self.body.producing:
-            self.body.stop()
-        self.conn = None
-        self.dial = None
-        now = self.plane.clock()
-        ticket, self.ticket = self.ticket, None
-        plan = self.plan
-        assert plan is not None
-        if ticket is not None:
-            ticket.release(Outcome.CANCELLED if stale else outcome, now)
-            if not stale:
-                self.tried = (*self.tried, ticket.member)
-        if self.done:
-            return
-        if ticket is not None:
-            kept = ", on a kept connection" if stale else ""
-            self._note(now, f"{ticket.member.record.id}: {outcome.name.lower()}{kept}: {detail}")
-        if self.head_sent:
-            self.over(now, 0, ticket.member if ticket is not None else None)
-            self.settle()
-            self.down.abort()
-            return
-        retrying = self.retrying
-        if retrying is None:
-            retrying = self.retrying = Retrying(self)
-        retrying.retry_after = max(retrying.retry_after, retry_after)
-        self.reply = own or for_outcome(outcome, detail, plan.service, retrying.retry_after)
-        assert ticket is not None
-        retrying.after(outcome, sent, stale, hung, ticket.member, now)
-
-    def give_up(self, now: float, why: str) -> None:
-        """No instance will be asked any more: the client hears of the last failure."""
-        self._note(now, why)
-        assert self.reply is not None
-        self.fall_back(self.reply, now)
-
-    def fall_back(self, reply: LocalReply, now: float) -> None:
-        """All instances failed: another service, or a fixed answer, or `reply`."""
-        plan = self.plan
-        assert plan is not None
-        fallback = plan.fallback
-        if fallback is None or self.done:
-            self.answer(reply)
-            return
-        away = fallback.next_plan(self, self.retrying is not None and self.retrying.sent)
-        if away is None or (self.limit is not None and now >= self.limit.ends):
-            instead = fallback.reply(self, reply)
-            if instead is not reply:
-                plan.traffic.fallbacks += 1
-                self._note(now, f"the fixed answer stands in: {reply.error}: {reply.reason}")
-            self.answer(instead)
-            return
-        plan.traffic.fallbacks += 1
-        self._note(now, f"{away.service} stands in: {reply.error}: {reply.reason}")
-        self.reply = reply
-        self.plan = away
-        self.tried = ()
-        self.attempts = 0
-        self.bound = ""
-        if self.retrying is not None:
-            self.retrying.sorry = ()
-        if away.keyed:
-            self._find_key(away)
-        self.attempt(now)
+    # --- other ends
 
     def sweep(self, now: float) -> None:
         if self.limit is not None and now >= self.limit.ends:
-            self.out_of_time(now)
-
-    def out_of_time(self, now: float) -> None:
-        """All the time that the request may take is over, whatever it waits for."""
-        plan, limit, ticket = self.plan, self.limit, self.ticket
-        if self.done or plan is None or limit is None:
-            return
-        plan.traffic.expired += 1
-        reason = f"the {limit.seconds:g} s that this request may take are over: {self._awaited()}"
-        if self.reply is not None:
-            reason += f"; the attempt before: {self.reply.reason}"
-        self._note(now, reason)
-        outcome = Outcome.CANCELLED
-        if ticket is not None and self.request_done and not self.head_sent:
-            # An instance is to blame if it had half of what the service gives it, never for a client in a hurry.
-            given = plan.spec.timeout_request
-            if 0.0 < given <= 2.0 * (now - ticket.started):
-                outcome = Outcome.TIMEOUT
-        if self.head_sent:
-            self.over(now, 0, ticket.member if ticket is not None else None)
-        self.drop_attempt(outcome)
-        if self.head_sent:
-            self.down.abort()
-        else:
-            self.fall_back(LocalReply(504, "deadline_exceeded", reason, plan.service), now)
-
-    def _awaited(self) -> str:
-        """What the exchange waits for."""
-        if self.waiter is not None:
-            return "it stood in the queue"
-        if self.ticket is None:
-            return "it was to be tried again"
-        address = self.ticket.member.record.address
-        if self.dial is not None:
-            return f"{address} had not accepted the connection"
-        if not self.request_done:
-            return f"the client was still sending it to {address}"
-        return f"{address} had not finished its answer" if self.head_sent else f"{address} had not answered"
+            out_of_time(self, now)
 
     def settle(self) -> None:
         """What waits on behalf of this exchange has nothing to wait for any more."""
@@ -561,7 +370,7 @@ class Exchange:
         """The client's connection is gone: nothing that is still running has a use."""
         if not self.done:
             now = self.plane.clock()
-            self._note(now, "the client left")
+            self.note(now, "the client left")
             self.over(now, 0, self.ticket.member if self.ticket is not None else None)
         self.drop_attempt(Outcome.CANCELLED)
 

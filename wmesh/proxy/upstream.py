@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.local_reply import KeptReply
+from wmesh.proxy.retrying import attempt_failed, wants_another
 from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
@@ -167,7 +168,7 @@ class Upstream:
         if head.status >= 400 and exchange.plan is not None and head.status in exchange.plan.retry_statuses:
             came = data[start:]
             whole = (head.body is LENGTH and head.length == len(came)) or (head.body is NONE and not came)
-            if exchange.wants_another(whole):
+            if wants_another(exchange, whole):
                 self._pass_over(exchange, head, came if whole else None)
                 return
         written = exchange.response_head(head)
@@ -294,9 +295,7 @@ class Upstream:
         kept = None
         if body is not None and exchange.plan is not None:
             kept = KeptReply(head, body, self.pool.plane.via, exchange.plan.service, seconds)
-        exchange.attempt_failed(
-            Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept
-        )
+        attempt_failed(exchange, Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept)
 
     def _unstream(self, exchange: Exchange) -> None:
         if self.streaming:
@@ -316,7 +315,7 @@ class Upstream:
                 exchange.body.producing = False
         self.drop()
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
+            attempt_failed(exchange, outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
 
     def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":

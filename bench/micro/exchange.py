@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any, cast
 
@@ -39,8 +39,6 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Tue, 03 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n" + b"x" * 1024
 )
-FRESH = 20_000
-"""So many different requests come round and round: more than the memory of heads holds."""
 
 
 class NoSocket:
@@ -61,8 +59,8 @@ class NoPoller:
         """See above."""
 
 
-def exchange(requests: list[bytes]) -> Callable[[], None]:
-    """A function that has one of those requests answered."""
+def exchange(requests: Iterable[bytes]) -> Callable[[], None]:
+    """A function that has the next of those requests answered."""
     spec = ServiceSpec(name="shop", check=CheckSpec(enabled=False), routes=(RouteSpec("", "/"),))
     chance = Random(1)
     fleet = Directory([spec], lambda spec: STRATEGIES[spec.strategy](spec, chance), time.monotonic)
@@ -76,12 +74,12 @@ def exchange(requests: list[bytes]) -> Callable[[], None]:
     ends = []
     for member in cluster.members.values():
         pool = pool_of(plane, member, spec)
-        stream, _ = _stream(poller, False, [ANSWER])
+        stream = _stream(poller, False, itertools.repeat(ANSWER))
         conn = Upstream(pool)
         stream.start(conn)
         pool.give_back(conn, 0.0)
         ends.append((conn, stream))
-    client, _ = _stream(poller, True, requests)
+    client = _stream(poller, True, requests)
     client.start(Downstream(plane, peers, peers("127.0.0.1")))
 
     def answer_one() -> None:
@@ -96,20 +94,27 @@ def exchange(requests: list[bytes]) -> Callable[[], None]:
     return answer_one
 
 
-def _stream(poller: Poller, server_side: bool, messages: list[bytes]) -> tuple[Stream, NoSocket]:
+def _stream(poller: Poller, server_side: bool, messages: Iterable[bytes]) -> Stream:
     sock = NoSocket()
-    following: Any = itertools.cycle(messages).__next__
+    following: Any = iter(messages).__next__
     sock.recv = lambda size: following()
-    return Stream(cast(socket.socket, sock), poller, ("127.0.0.1", 1), server_side), sock
+    return Stream(cast(socket.socket, sock), poller, ("127.0.0.1", 1), server_side)
 
 
-def _varied() -> list[bytes]:
-    chance = Random(3)
-    words = (b"%016x" % chance.getrandbits(64) for _ in itertools.count())
-    return [REQUEST % (next(words), next(words), next(words)) for _ in range(FRESH)]
+def _repeated() -> Iterator[bytes]:
+    """The same request, in bytes of its own each time, as a socket gives them."""
+    numbers = (b"12345", b"a" * 16, b"b" * 16)
+    while True:
+        yield REQUEST % numbers
+
+
+def _varied() -> Iterator[bytes]:
+    for number in itertools.count():
+        word = b"%016x" % number
+        yield REQUEST % (word, word, word)
 
 
 def timings() -> Iterator[Timing]:
-    same = [REQUEST % (b"12345", b"a" * 16, b"b" * 16)]
-    yield Timing("a small GET, repeated", "exchange()", {"exchange": exchange(same)})
+    yield Timing("a small GET, repeated", "exchange()", {"exchange": exchange(_repeated())})
     yield Timing("a small GET, varied", "exchange()", {"exchange": exchange(_varied())})
+    yield Timing("of that, making the request", "next(requests)", {"requests": _varied()})

@@ -57,6 +57,7 @@ from wmesh.events import InstanceAdded
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
+from wmesh.proxy.cache.cache import caches_of
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.mounts import Mounts
 from wmesh.proxy.plan import Plans, routes_of
@@ -121,7 +122,8 @@ class Gateway(Service):
         )
         self.traffic = {spec.name: Traffic() for spec in served}
         secret = sticky_secret(config)
-        plans = Plans(served, self.directory.clusters, self.traffic, secret)
+        self.caches = caches_of(config.services, config.gateway.cache_size, config.mesh.name)
+        plans = Plans(served, self.directory.clusters, self.traffic, secret, self.caches)
         router = routes_of(plans)
         self.mounts = Mounts(plans, [spec.name for spec in config.services])
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)

@@ -24,10 +24,8 @@ from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
 from wmesh.cluster.ticket import Ticket
-from wmesh.errors import WireError
-from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.decisions import Note, told
-from wmesh.proxy.local_reply import LocalReply, for_status
+from wmesh.proxy.local_reply import LocalReply, for_gateway
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
@@ -35,13 +33,14 @@ from wmesh.proxy.queueing import Queueing
 from wmesh.proxy.request_body import RequestBody
 from wmesh.proxy.retrying import Retrying
 from wmesh.proxy.side import HOLD_CONNECTING
-from wmesh.proxy.time_limit import TimeLimit, limit_of, out_of_time
-from wmesh.wire.fields import Special, value_of
-from wmesh.wire.forwarded import client_scheme, forwarded_lines
+from wmesh.proxy.time_limit import TimeLimit, bounded, out_of_time
+from wmesh.wire.fields import value_of
+from wmesh.wire.forwarded import client_scheme, forwarded_lines, names_prefix
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
+    from wmesh.proxy.cache.reader import Reader
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
 
@@ -54,7 +53,9 @@ SERVER_ERROR = Outcome.SERVER_ERROR
 
 
 class Exchange:
-    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything."""
+    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything.
+    `reader` is there when the answer comes by way of the cache.
+    """
 
     __slots__ = (
         "attempts",
@@ -73,6 +74,7 @@ class Exchange:
         "notes",
         "plan",
         "plane",
+        "reader",
         "reply",
         "request_done",
         "request_id",
@@ -104,6 +106,7 @@ class Exchange:
         self.bound = ""
         self.ticket: Ticket | None = None
         self.waiter: Waiter | None = None
+        self.reader: Reader | None = None
         self.conn: Upstream | None = None
         self.dial: Any = None
         self.tried: tuple[Member, ...] = ()
@@ -140,16 +143,16 @@ class Exchange:
         peer = self.down.peer
         plain = head.fields.plain
         if plain or not peer.trusted:
-            self.request_id = request_id = plane.next_id()
+            self.request_id = plane.next_id()
         else:
-            self.request_id = request_id = head.request_id or plane.next_id()
+            self.request_id = head.request_id or plane.next_id()
         if peer.trusted:
             self.debug = value_of(head.lines, DEBUG_FIELD) is not None
         if self.reply is not None:
             self.answer(self.reply)
             return
         if head.target == b"*" or (not plain and head.max_forwards == 0):
-            self._answer_here()
+            self.answer(for_gateway(head.method))
             return
         # A client in this process may have named the service itself.
         plan = self.plan or plane.router.match(head.host_name, head.target)
@@ -160,20 +163,26 @@ class Exchange:
         self.plan = plan
         if not head.host:
             head.host = plan.spec.name.encode("ascii")  # an HTTP/1.0 client may name none; HTTP/1.1 instances want one
+        if plan.cache is not None and plan.cache.takes(self, plan, now):
+            return
+        self.forward(now)
+
+    def forward(self, now: float) -> None:
+        """Send it to an instance."""
+        plan = self.plan
+        assert plan is not None
+        head = self.head
+        peer = self.down.peer
+        plain = head.fields.plain
         lines = forwarded_lines(peer, head)
-        if plan.prefix_line and (plain or not (peer.trusted and head.claims and _names_prefix(head.claims))):
+        if plan.prefix_line and (plain or not (peer.trusted and head.claims and names_prefix(head.claims))):
             lines += plan.prefix_line
         if plan.timed or not (plain or head.claims is None):
-            try:
-                seconds = limit_of(plan, peer, head)
-            except WireError as fault:
-                self.answer(for_status(fault.status, fault.reason))
+            bound = bounded(self, plan, now)
+            if bound is None:
                 return
-            if seconds:
-                self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
-                lines += limit.line
-                plane.deadlines.waiting.add(self)
-        self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
+            lines += bound
+        self.written = write_request(head, plan.target(head.target), lines, self.plane.via, self.request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
         if plan.keyed:
@@ -187,14 +196,6 @@ class Exchange:
         peer = self.down.peer
         key = plan.key_of(self.head) if plan.key_of is not None else b""
         self.key = key or peer.peers.client(peer, self.head)
-
-    def _answer_here(self) -> None:
-        """OPTIONS * asks about the gateway itself; Max-Forwards: 0 makes us the last stop (RFC 9110 section 7.6.2)."""
-        if self.head.method == b"OPTIONS":
-            methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-            self.answer(LocalReply(200, "", "this is the gateway itself", allow=methods))
-        else:
-            self.answer(LocalReply(405, "method_not_allowed", "TRACE ends here", allow="GET, HEAD, OPTIONS"))
 
     def _consider_upgrade(self) -> None:
         head = self.head
@@ -259,31 +260,34 @@ class Exchange:
         if self.body is not None:
             self.body.forget()
         self.status = head.status
-        request = self.head
         chunked = False
         if head.body >= CHUNKED:
-            if request.minor:
+            if self.head.minor:
                 chunked = True
             else:
                 self.close_after = True
-        conn = self.conn
-        assert conn is not None
-        conn.chunking = chunked
-        if not self.request_done or self.plane.draining:
-            # An early answer: the rest of the request would have to be read to its end to find the next one.
-            self.close_after = True
-        if self.close_after:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if request.minor else b"Connection: keep-alive\r\n"
+        assert self.conn is not None
+        self.conn.chunking = chunked
+        connection = self.connection_line()
         plan = self.plan
         assert plan is not None
         if plan.sticky is not None:
-            connection += self._binding(plan.sticky)
+            connection += self.binding()
+        if plan.cache is not None:
+            connection += plan.cache.passed(self, head)
         if self.debug:
             connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
+
+    def connection_line(self) -> bytes:
+        """What the client is told of its connection; decides whether it ends with this answer."""
+        if not self.request_done or self.plane.draining:
+            # An early answer: the rest of the request would have to be read to its end to find the next one.
+            self.close_after = True
+        if self.close_after:
+            return b"Connection: close\r\n"
+        return b"" if self.head.minor else b"Connection: keep-alive\r\n"
 
     def note(self, now: float, what: str) -> None:
         """Something out of the ordinary, for who asks later what became of this request."""
@@ -304,11 +308,16 @@ class Exchange:
         else:
             plan.traffic.aborted += 1
 
-    def _binding(self, sticky: Stickiness) -> bytes:
-        """The line that binds the client to its instance; nothing if it is bound there already."""
-        if self.ticket is None or self.ticket.member.record.id == self.bound:
+    def binding(self) -> bytes:
+        """The line that binds the client to its instance; nothing if it is bound there already, or to none."""
+        sticky = self.plan.sticky if self.plan is not None else None
+        if sticky is None or self.ticket is None or self.ticket.member.record.id == self.bound:
             return b""
         return sticky.line(self.ticket.member.record.id, client_scheme(self.down.peer, self.head) == b"https")
+
+    def stand_in(self, now: float) -> bool:
+        """All instances failed: is there something stored that is given instead? Only a fetch for the cache knows."""
+        return False
 
     def interim(self, head: ResponseHead) -> bytes:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
@@ -319,7 +328,6 @@ class Exchange:
         if self.retrying is not None or self.limit is not None:
             self.settle()
         self.conn = None
-        self.done = True
         status = self.status
         ticket, self.ticket = self.ticket, None
         member = None
@@ -338,12 +346,9 @@ class Exchange:
         self.settle()
         down = self.down
         down.release(HOLD_CONNECTING)
-        if not self.request_done or self.plane.draining:
-            self.close_after = True
-        if self.close_after:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
+        connection = self.connection_line()
+        if self.plan is not None and self.plan.cache is not None:
+            connection += self.plan.cache.told(self)
         now = self.plane.clock()
         self.over(now, reply.status, self.ticket.member if self.ticket is not None else None)
         if down.transport is None:
@@ -382,6 +387,8 @@ class Exchange:
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()
+        if self.reader is not None:
+            self.reader.leave()
         dial, self.dial = self.dial, None
         if dial is not None:
             dial.forget()
@@ -391,8 +398,3 @@ class Exchange:
         ticket, self.ticket = self.ticket, None
         if ticket is not None:
             ticket.release(outcome, self.plane.clock())
-
-
-def _names_prefix(claims: list[Special]) -> bool:
-    """Does the proxy before us strip a prefix of its own? Then the outer one is what links are made from."""
-    return any(name == b"x-forwarded-prefix" for name, _ in claims)

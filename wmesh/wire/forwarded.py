@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from wmesh.model import Network
+from wmesh.wire.fields import Special
 from wmesh.wire.request import RequestHead
 
 _EXTENDED = frozenset(
@@ -139,3 +140,8 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def names_prefix(claims: list[Special]) -> bool:
+    """Does the proxy before us strip a prefix of its own? Then the outer one is what links are made from."""
+    return any(name == b"x-forwarded-prefix" for name, _ in claims)

@@ -29,7 +29,7 @@ class FindTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """An empty store knows no key."""
-        self.assertEqual(self.store.find(KEY, lines()), (None, False))
+        self.assertEqual(self.store.find(KEY, lines()), (None, None))
 
     def test_variants(self) -> None:
         """Each request gets the answer to such a request; whoever is new is told that there are others."""
@@ -37,7 +37,7 @@ class FindTests(SynchronousTestCase):
         two = self.add("Vary: foo", request=("Foo: 2",))
         self.assertIs(self.find("Foo: 1"), one)
         self.assertIs(self.find("FOO:2"), two)
-        self.assertEqual(self.store.find(KEY, lines("Foo: 3")), (None, True))
+        self.assertEqual(self.store.find(KEY, lines("Foo: 3")), (None, (b"foo",)))
 
     def test_replacement(self) -> None:
         """A new answer takes the place of the one for the same requests."""

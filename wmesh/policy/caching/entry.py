@@ -81,6 +81,11 @@ class Entry:
         self.tags = terms.tags
         self.size = OVERHEAD + len(self.key) + len(self.variant) + len(self.lines) + len(self.body)
 
+    def complete(self, body: bytes) -> None:
+        """Its body has come whole."""
+        self.body = body
+        self.size += len(body)
+
     @property
     def validator(self) -> bool:
         """Can the instance be asked whether it is still good?"""

@@ -10,8 +10,8 @@ from wmesh.errors import WireError
 from wmesh.wire.fields import value_of
 from wmesh.wire.target import split_absolute
 
-SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-"""RFC 9110 section 9.2.1."""
+SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PROPFIND", b"QUERY", b"REPORT", b"SEARCH", b"TRACE"))
+"""RFC 9110 section 9.2.1, and the registry of methods."""
 
 
 def key_of(service: bytes, scheme: bytes, host: bytes, target: bytes) -> bytes:

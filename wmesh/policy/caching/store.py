@@ -39,8 +39,9 @@ class Store(Protocol):
     size: int
     count: int
 
-    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, bool]:
-        """The newest answer that suits a request with these lines, and whether there are any for this key."""
+    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, Names | None]:
+        """The newest answer that suits a request with these lines, and on what the answers for this key depend, as
+        far as is known (None: there are none)."""
 
     def add(self, entry: Entry) -> None:
         """Keep it, instead of what suited the same requests."""
@@ -73,21 +74,22 @@ class MemoryStore:
         self._small_size = 0
         self._ghosts: OrderedDict[int, None] = OrderedDict()
 
-    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, bool]:
+    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, Names | None]:
         page = self._pages.get(key)
         if page is None:
-            return None, False
+            return None, None
         if len(page) == 1:
             ((names, variants),) = page.items()
             entry = variants.get(variant_key(lines, names)) if names else variants.get(b"")
         else:
-            suiting = (variants.get(variant_key(lines, names)) for names, variants in page.items())
+            names = next(reversed(page))
+            suiting = (variants.get(variant_key(lines, fields)) for fields, variants in page.items())
             entry = newest(one for one in suiting if one is not None)
         if entry is None:
             entry = _spoken(page, lines)
         if entry is not None and entry.reads < _MOST_READS:
             entry.reads += 1
-        return entry, True
+        return entry, names
 
     def add(self, entry: Entry) -> None:
         page = self._pages.setdefault(entry.key, {})

@@ -89,6 +89,11 @@ class Terms:
         self.lines = _kept(lines, said, wall)
         self.why = objection(question, status, said, explicit is not None) or self._useless(question, spec)
 
+    @property
+    def reusable(self) -> bool:
+        """Is it good for other requests as it comes? Not if it has to be asked for each time (RFC 9111 section 4)."""
+        return not self.no_cache and self.age < self.lifetime + self.stale_while_revalidate
+
     def _guess(self, status: int, said: ResponseDirectives, spec: CacheSpec, question: Question) -> float:
         if status not in HEURISTIC and not said.public:
             return 0.0

@@ -57,7 +57,7 @@ from wmesh.events import InstanceAdded
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
-from wmesh.proxy.cache.cache import caches_of
+from wmesh.proxy.cache.caches import Caches
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.mounts import Mounts
 from wmesh.proxy.plan import Plans, routes_of
@@ -122,8 +122,8 @@ class Gateway(Service):
         )
         self.traffic = {spec.name: Traffic() for spec in served}
         secret = sticky_secret(config)
-        self.caches = caches_of(config.services, config.gateway.cache_size, config.mesh.name)
-        plans = Plans(served, self.directory.clusters, self.traffic, secret, self.caches)
+        self.caches = Caches(config.services, config.gateway.cache_size, config.mesh.name)
+        plans = Plans(served, self.directory.clusters, self.traffic, secret, self.caches.by_service)
         router = routes_of(plans)
         self.mounts = Mounts(plans, [spec.name for spec in config.services])
         self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
@@ -197,6 +197,7 @@ class Gateway(Service):
             self.preserver.describe,
             self.declared.describe,
             Whys(self.plane, self.directory),
+            self.caches,
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:

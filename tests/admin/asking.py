@@ -34,6 +34,7 @@ class KnownControls:
         self.scaled: list[tuple[str, int]] = []
         self.answer: Deferred[Mapping[str, Any]] = succeed({"service": "pricing", "before": 1, "target": 2})
         self.directed: list[tuple[str, str, str | None, object]] = []
+        self.purged: list[tuple[str, ...]] = []
         self.asked: list[tuple[Any, ...]] = []
 
     def health(self) -> Mapping[str, Any]:
@@ -63,6 +64,11 @@ class KnownControls:
         self.service(service)
         self.directed.append((service, id, state, weight))
         return {"id": id, "admin": state}
+
+    def purge(self, service: str, url: str, prefix: str, tag: str) -> Mapping[str, Any]:
+        self.service(service)
+        self.purged.append((service, url, prefix, tag))
+        return {"service": service, "purged": 3}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

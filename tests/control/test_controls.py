@@ -32,6 +32,20 @@ from wmesh.model import (
 )
 
 
+class KnownCaches:
+    """Remembers what was purged."""
+
+    def __init__(self) -> None:
+        self.purged: list[tuple[str, str, str, str]] = []
+
+    def describe(self) -> dict[str, Any]:
+        return {"objects": 7}
+
+    def purge(self, service: str, *, url: str, prefix: str, tag: str) -> int:
+        self.purged.append((service, url, prefix, tag))
+        return 2
+
+
 class Launching:
     """A deployment that remembers what it was asked for."""
 
@@ -64,6 +78,7 @@ class ControlsTestCase(SynchronousTestCase):
             specs,
             ("services x and y share a port",),
         )
+        self.caches = KnownCaches()
         self.controls = MeshControls(
             self.config,
             self.directory,
@@ -73,6 +88,7 @@ class ControlsTestCase(SynchronousTestCase):
             self.clock.seconds,
             0.0,
             sources=lambda: [{"source": "dns:web.test:80"}],
+            caches=self.caches,
         )
         self.successResultOf(self.registry.start(self.directory.apply))
         self.controls.phase = Phase.RUNNING
@@ -335,3 +351,14 @@ class ScaleTests(ControlsTestCase):
         self.make(PRICING, deployment=Launching())
         self.controls.phase = Phase.DRAINING
         self.assertEqual(self.refused("pricing", 2), (503, "the gateway is stopping"))
+
+
+class CacheTests(ControlsTestCase):
+    def test_shown_and_purged(self) -> None:
+        """The caches say themselves what they hold, and what went; services that are not there have none."""
+        self.make(PRICING)
+        self.assertEqual(self.controls.stats()["cache"], {"objects": 7})
+        self.assertEqual(self.controls.purge("pricing", "/a", "", ""), {"service": "pricing", "purged": 2})
+        self.assertEqual(self.caches.purged, [("pricing", "/a", "", "")])
+        error = self.assertRaises(ControlError, self.controls.purge, "nobody", "", "", "")
+        self.assertEqual(error.status, 404)

@@ -31,7 +31,7 @@ from wmesh.events import (
     InstanceRemoved,
     WeightChanged,
 )
-from wmesh.interfaces import Registry, Unset
+from wmesh.interfaces import Caching, Registry, Unset
 from wmesh.metrics.traffic import Traffic, merged
 from wmesh.model import AdminState, Health, MeshConfig, ServiceSpec
 
@@ -94,6 +94,7 @@ class MeshControls:
         preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
         sources: Callable[[], Sequence[Mapping[str, Any]]] = list,
         whys: Explains | None = None,
+        caches: Caching | None = None,
     ) -> None:
         self.phase = Phase.STARTING
         self._config = config
@@ -107,6 +108,7 @@ class MeshControls:
         self._preservation = preservation
         self._sources = sources
         self._whys = whys
+        self._caches = caches
         self._registrations = 0
         self._deregistrations = 0
         self._health_changes = 0
@@ -181,6 +183,7 @@ class MeshControls:
                 **merged(traffic.values()).describe(),
                 "services": {name: one.describe() for name, one in traffic.items()},
             },
+            "cache": None if self._caches is None else dict(self._caches.describe()),
             "services": directory_report(self._directory, now, clusters),
         }
 
@@ -218,6 +221,13 @@ class MeshControls:
         if not isinstance(weight, Unset):
             self._directory.apply(WeightChanged(service, id, weight))
         return instance_report(member, self._clock())
+
+    def purge(self, service: str, url: str, prefix: str, tag: str) -> dict[str, Any]:
+        """Fails with ControlError: 404 no such service, 409 it has no cache, 422 what is no URL."""
+        self._cluster(service)
+        if self._caches is None:
+            raise ControlError("nothing is relayed here, so nothing is kept", 409)
+        return {"service": service, "purged": self._caches.purge(service, url=url, prefix=prefix, tag=tag)}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

@@ -7,7 +7,6 @@ well makes what is stored for its URI worthless (RFC 9111 section 4.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wmesh.model import ServiceSpec
@@ -15,8 +14,8 @@ from wmesh.policy.caching.decide import BYPASS, HIT, MISS, NONE, STALE, decide
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.keys import SAFE, covers, equals, key_of, worthless
 from wmesh.policy.caching.question import Question, question_of
-from wmesh.policy.caching.status import cache_name, forward_line, hit_line
-from wmesh.policy.caching.store import MemoryStore, Store
+from wmesh.policy.caching.status import forward_line, hit_line
+from wmesh.policy.caching.store import Store
 from wmesh.policy.caching.vary import Names, variant_key
 from wmesh.proxy.cache.answer import answer_stored
 from wmesh.proxy.cache.crowd import Crowd
@@ -228,10 +227,3 @@ class Cache:
             "hit_ratio": round(min(answered, asked) / asked, 6) if asked else None,
             "bytes_from_cache": self.saved,
         }
-
-
-def caches_of(services: Iterable[ServiceSpec], size: int, name: str) -> dict[str, Cache]:
-    """The caches of those services that want one, over one store of this many bytes. `name` is the gateway's."""
-    store = MemoryStore(size)
-    shown = cache_name(name)
-    return {spec.name: Cache(spec, store, shown) for spec in services if spec.cache.enabled}

@@ -91,7 +91,7 @@ def decode_record(data: bytes) -> InstanceRecord:
     # Seen before it is read. How much too large it is cannot be told: the scripts hand out no more than this.
     if len(data) > MAX_RECORD:
         _refuse("the record", "too large", f"at most {MAX_RECORD} bytes, metadata included")
-    return record_from(_object(data, "the record"))
+    return record_from(json_object(data, "the record"))
 
 
 def member_name(service: str, id: str) -> str:
@@ -122,7 +122,7 @@ def decode_load(data: bytes) -> LoadSample:
     """The sample in `data`; fields that this version does not know are passed over, for samples are only hints."""
     if len(data) > MAX_LOAD:
         _refuse("the load", "too large", f"at most {MAX_LOAD} bytes")
-    return load_from(_object(data, "the load"))
+    return load_from(json_object(data, "the load"))
 
 
 def check_load(sample: LoadSample) -> None:
@@ -185,10 +185,7 @@ def record_from(value: Mapping[str, Any]) -> InstanceRecord:
         field = next(field for field in value if field not in _FIELD_SET)
         _refuse(shown(field), "unknown field", f"one of {', '.join(_FIELDS)}; free things go into metadata")
     service, name = value["service"], value["id"]
-    if type(service) is not str or not _SERVICE.fullmatch(service):
-        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
-    if type(name) is not str or not _ID.fullmatch(name):
-        _refuse("id", shown(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
+    check_member(service, name)
     weight = value.get("weight", 1)
     if type(weight) is not int or not 1 <= weight <= 1000:
         _refuse("weight", shown(weight), "a whole number from 1 to 1000")
@@ -202,6 +199,14 @@ def record_from(value: Mapping[str, Any]) -> InstanceRecord:
         metadata=_metadata(value.get("metadata", {})),
         incarnation=_text("incarnation", value.get("incarnation", ""), MAX_NAME),
     )
+
+
+def check_member(service: Any, id: Any) -> None:
+    """Fails with RecordError if no instance can be called that."""
+    if type(service) is not str or not _SERVICE.fullmatch(service):
+        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
+    if type(id) is not str or not _ID.fullmatch(id):
+        _refuse("id", shown(id), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
 
 
 def _host(value: Any) -> str:
@@ -263,7 +268,7 @@ def _metrics(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((name, float(number)) for name, number in value.items()))
 
 
-def _object(data: bytes, what: str) -> dict[str, Any]:
+def json_object(data: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `data`: strict JSON (no NaN), no name twice, nothing but an object."""
     try:
         value = _DECODER.decode(data.decode())

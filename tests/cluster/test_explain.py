@@ -7,10 +7,10 @@ from typing import Any
 
 from tests.cluster.samples import FirstUntried
 from tests.cluster.test_selection import QUICK, SelectionCase, of
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.explain import MOST, explain, span, summary
 from wmesh.cluster.member import Standing
 from wmesh.cluster.outcome import Outcome
+from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, Health, Subset
 
 

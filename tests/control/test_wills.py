@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import FirstUntried, a_record, a_spec
@@ -142,6 +143,23 @@ class SharedTests(WillsTestCase):
         member = self.two.directory.member("pricing", "p1")
         assert member is not None
         self.assertAlmostEqual(self.clock.seconds() - member.admin_since, 50, places=2)
+
+    def test_the_log_of_the_others(self) -> None:
+        """Who was not told himself can read who was; at the gateway that was told, the request is in the log."""
+        with capturedLogs() as logged:
+            self.say(self.one, DRAIN)
+            self.say(self.one, READY, 5)
+            self.say(self.one, weight=None)
+            self.gateway().start()
+        self.assertEqual(
+            [formatEvent(event) for event in logged],
+            [
+                "pricing/p1: 10.0.0.9 at gw-1 says: state drain",
+                "pricing/p1: 10.0.0.9 at gw-1 says: state ready",
+                "pricing/p1: 10.0.0.9 at gw-1 says: weight 5",
+                "pricing/p1: 10.0.0.9 at gw-1 says: weight as registered",
+            ],
+        )
 
     def test_a_late_clock_is_heard(self) -> None:
         """What stands there is from the future, by our clock; whoever contradicts it means it."""

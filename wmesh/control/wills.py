@@ -175,6 +175,8 @@ class Wills:
                 self._owed.discard(key)
             else:
                 self._owed.add(key)
+            if (ours is not None or asks(stands)) and not same(ours or Will(*key), stands):
+                self._note(ours, stands)
             self._set(stands)
         if event.whole:
             now = self._now()
@@ -183,6 +185,18 @@ class Wills:
                     self._owed.add(key)
                 else:
                     self._forget(key)
+
+    def _note(self, old: Will | None, new: Will) -> None:
+        """What is said here stands in the log already, with the request; this is what was said elsewhere."""
+        told = []
+        if new.state is not None and (old is None or new.state != old.state):
+            told.append((f"state {new.state.value.name.lower()}", new.state.by))
+        if new.weight is not None and (old is None or new.weight != old.weight):
+            value = new.weight.value
+            told.append((f"weight {'as registered' if value is None else value}", new.weight.by))
+        for what, by in told:
+            text = "{service}/{id}: {by} says: {what}"
+            self._log.info(text, service=new.service, id=new.id, by=by or "somebody", what=what)
 
     def _set(self, will: Will) -> None:
         """Know it, and obey as far as it is news."""

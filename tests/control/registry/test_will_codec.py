@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,6 +25,12 @@ class CodecTests(SynchronousTestCase):
             Will("pricing", "[::1]:80", 2000, None, Said(None, 1, "me")),
         ):
             self.assertEqual(decode_will(will.service, will.id, encode_will(will)), will)
+
+    def test_long_names(self) -> None:
+        """A fixed instance is called by host and port, which may be longer than what registers itself."""
+        for name in ("_db.local:80", "x" * 249):
+            self.assertEqual(decode_will("pricing", name, encode_will(replace(BOTH, id=name))).id, name)
+        self.assertIn("at most 257", self.refused(encode_will(BOTH), id="x" * 250))
 
     def test_by_hand(self) -> None:
         """Who it was need not be said."""

@@ -185,7 +185,10 @@ def record_from(value: Mapping[str, Any]) -> InstanceRecord:
         field = next(field for field in value if field not in _FIELD_SET)
         _refuse(shown(field), "unknown field", f"one of {', '.join(_FIELDS)}; free things go into metadata")
     service, name = value["service"], value["id"]
-    check_member(service, name)
+    if type(service) is not str or not _SERVICE.fullmatch(service):
+        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
+    if type(name) is not str or not _ID.fullmatch(name):
+        _refuse("id", shown(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
     weight = value.get("weight", 1)
     if type(weight) is not int or not 1 <= weight <= 1000:
         _refuse("weight", shown(weight), "a whole number from 1 to 1000")
@@ -199,14 +202,6 @@ def record_from(value: Mapping[str, Any]) -> InstanceRecord:
         metadata=_metadata(value.get("metadata", {})),
         incarnation=_text("incarnation", value.get("incarnation", ""), MAX_NAME),
     )
-
-
-def check_member(service: Any, id: Any) -> None:
-    """Fails with RecordError if no instance can be called that."""
-    if type(service) is not str or not _SERVICE.fullmatch(service):
-        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
-    if type(id) is not str or not _ID.fullmatch(id):
-        _refuse("id", shown(id), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
 
 
 def _host(value: Any) -> str:

@@ -99,8 +99,8 @@ if set_aside then
   start_version()
 end
 
--- kind 'put' with the record as detail, 'gone' with the reason, or 'will' with the will (empty: forgotten). Of a record that is too large for any reader,
--- the stream gets only as much as it takes to see that.
+-- kind 'put' with the record as detail, 'gone' with the reason, or 'will' with the will (empty: forgotten). Of a record
+-- that is too large for any reader, the stream gets only as much as it takes to see that.
 local function tell(kind, member, name, detail)
   current_version()
   local next_version = whole(redis.call('INCR', version))

@@ -12,10 +12,11 @@ Nothing at all is what is left of a will that was forgotten; that stands in the 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from wmesh.control.registry.codec import check_member, json_object, shown
+from wmesh.control.registry.codec import json_object, member_name, shown
 from wmesh.errors import RecordError
 from wmesh.model import AdminState, Said, Will
 from wmesh.policy.wills import LATEST, says_nothing
@@ -24,9 +25,13 @@ FORMAT = 1
 MAX_WILL = 4 * 1024
 MAX_BY = 128
 MAX_WEIGHT = 1000
+MAX_MEMBER = 257
 
 _FIELDS = ("v", "until", "state", "weight")
 _SAID = ("is", "since", "by")
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# More than a record may be called: fixed instances are called by host and port.
+_ID = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9._:@+~\[\]-]*")
 _STATES = {state.name.lower(): state for state in AdminState}
 
 
@@ -44,7 +49,7 @@ def encode_will(will: Will) -> bytes:
 def decode_will(service: str, id: str, data: bytes) -> Will:
     """The will in `data`. Fails with RecordError on anything that is not exactly right."""
     if not data:
-        check_member(service, id)
+        _check_member(service, id)
         return Will(service, id)
     if len(data) > MAX_WILL:
         _refuse("the will", "too large", f"at most {MAX_WILL} bytes")
@@ -53,7 +58,7 @@ def decode_will(service: str, id: str, data: bytes) -> Will:
 
 def will_from(service: str, id: str, value: Mapping[str, Any]) -> Will:
     """The will that a JSON object says. Fails with RecordError."""
-    check_member(service, id)
+    _check_member(service, id)
     if type(value.get("v")) is not int or value["v"] != FORMAT:
         _refuse("v", shown(value.get("v")), f"{FORMAT}")
     for field in value:
@@ -71,6 +76,15 @@ def will_from(service: str, id: str, value: Mapping[str, Any]) -> Will:
     if says_nothing(will):
         _refuse("state, weight", "missing", "one of them, or both")
     return will
+
+
+def _check_member(service: Any, id: Any) -> None:
+    """Whether an instance can be called that."""
+    if type(service) is not str or not _SERVICE.fullmatch(service):
+        _refuse("service", shown(service), "1 to 128 letters, digits, dots, dashes and underscores")
+    if type(id) is not str or not _ID.fullmatch(id) or len(member_name(service, id)) > MAX_MEMBER:
+        right = f"letters, digits and any of . _ : @ + ~ [ ] -, with service and slash at most {MAX_MEMBER}"
+        _refuse("id", shown(id), right)
 
 
 def _value_of(said: Said[Any], value: object) -> dict[str, Any]:

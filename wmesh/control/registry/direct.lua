@@ -1,6 +1,6 @@
 -- Put in what operators said of instances, registered or not.   ARGV: member, will, member, will, …
--- Of state and weight, each on its own, what was said later stands ("since"; what stands there already, if both are of the
--- same millisecond), so this may be repeated, and late. What changes nothing but "until" wakes nobody. And whatever was
+-- Of state and weight, each on its own, what was said later stands ("since"; of the same millisecond, what stands there
+-- already), so this may be repeated, and late. What changes nothing but "until" wakes nobody. And whatever was
 -- to be remembered only until now is forgotten: told as a will that is empty. Answers the version.
 local STATES = {ready = true, drain = true, maint = true}
 

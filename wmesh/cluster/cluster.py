@@ -242,7 +242,7 @@ class Cluster:
         member.ejection.reason = ""
         member.streak = 0
         if member.breaker is not None:
-            member.breaker.window.clear(now)
+            member.breaker.window.clear()
         member.growth.begin(self.spec.breaker.ramp, now)
         member.on_probation = bool(self.spec.breaker.ramp)
         member.latency = PeakEwma()

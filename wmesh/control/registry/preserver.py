@@ -203,14 +203,13 @@ class Preserver:
         """Its lease is there."""
         key = (record.service, record.id)
         self._apply(event)
-        if self._member(key) is not None:
-            self._confirm(key)
+        member = self._member(key)
+        if member is not None:
+            self._gone.pop(key, None)
+            self._policy.appeared(key, self._now())
+            if member.suspect:
+                self._apply(SuspicionChanged(*key, ""))
             self._evict_ghosts(record)
-
-    def _confirm(self, key: Key) -> None:
-        self._gone.pop(key, None)
-        self._policy.appeared(key, self._now())
-        self._apply(SuspicionChanged(*key, ""))
 
     def _evict_ghosts(self, newcomer: InstanceRecord) -> None:
         """Who was at the newcomer's address before him is not there any more."""

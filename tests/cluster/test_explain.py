@@ -33,6 +33,7 @@ class ExplainTests(SelectionCase):
         """Everybody is in one of the two lists, with a score or with every reason."""
         self.make(of("a"), of("b"), of("c"))
         self.member("b").admin = AdminState.DRAIN
+        self.member("b").doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual([(one["id"], one["score"]) for one in document["candidates"]], [("a", 0.0), ("c", 1.0)])
@@ -46,6 +47,7 @@ class ExplainTests(SelectionCase):
         self.make(of("a"), of("b"))
         drained, heavy = self.member("b"), self.member("a")
         drained.admin, drained.admin_by, drained.admin_since = AdminState.MAINT, "10.0.0.9 at gw-1", self.now
+        drained.doubt()
         heavy.directed = Standing(9, self.now, "me")
         self.now += 200.0
         self.cluster.stale = True
@@ -138,6 +140,7 @@ class ExplainTests(SelectionCase):
         self.make(of("a"), of("b"), of("c"), panic="none", panic_threshold=50)
         for name in "bc":
             self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual(document["excluded"][0]["reasons"], ["too few of the others are well, and panic = none"])
@@ -152,6 +155,7 @@ class ExplainTests(SelectionCase):
         """For a header: strategy, numbers, the first scores, and how many more."""
         self.make(of("a"), of("b"))
         self.member("b").admin = AdminState.MAINT
+        self.member("b").doubt()
         self.cluster.stale = True
         self.assertEqual(summary(self.explained()), "round_robin of 1 candidates, 1 excluded (a=0)")
         self.make(*(of(f"m{number:02}") for number in range(12)))

@@ -170,7 +170,7 @@ class Directory:
             return
         member.directed = self._weights.get(key)
         if (None if old is None else old.value) != event.weight:
-            member.weight = event.weight if event.weight is not None else member.record.weight
+            member.weigh(event.weight if event.weight is not None else member.record.weight)
             self.clusters[event.service].stale = True
             self._tell(event)
 
@@ -186,8 +186,7 @@ class Directory:
             if member.record == record:
                 return
             member.record = record
-            member.weight = record.weight if member.directed is None else member.directed.value
-            member.share = member.weight * member.ramp
+            member.weigh(record.weight if member.directed is None else member.directed.value)
             cluster.stale = True
             self._tell(InstanceUpdated(record))
             return
@@ -201,7 +200,7 @@ class Directory:
             member.admin, member.admin_since, member.admin_by = state.value, state.since, state.by
         member.directed = self._weights.get((record.service, record.id))
         if member.directed is not None:
-            member.weight = member.directed.value
+            member.weigh(member.directed.value)
         cluster.stale = True
         if member.health.state is Health.HEALTHY:
             cluster.joined(member, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.policy.caching.scene import KEY, date, lines, stored
+from tests.policy.caching.scene import KEY, asks, date, stored
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.store import VARIANTS, MemoryStore
 
@@ -25,11 +25,11 @@ class FindTests(SynchronousTestCase):
         return entry
 
     def find(self, *fields: str) -> Entry | None:
-        return self.store.find(KEY, lines(*fields))[0]
+        return self.store.find(KEY, asks(*fields))[0]
 
     def test_nothing(self) -> None:
         """An empty store knows no key."""
-        self.assertEqual(self.store.find(KEY, lines()), (None, None))
+        self.assertEqual(self.store.find(KEY, asks()), (None, None))
 
     def test_variants(self) -> None:
         """Each request gets the answer to such a request; whoever is new is told that there are others."""
@@ -37,7 +37,7 @@ class FindTests(SynchronousTestCase):
         two = self.add("Vary: foo", request=("Foo: 2",))
         self.assertIs(self.find("Foo: 1"), one)
         self.assertIs(self.find("FOO:2"), two)
-        self.assertEqual(self.store.find(KEY, lines("Foo: 3")), (None, (b"foo",)))
+        self.assertEqual(self.store.find(KEY, asks("Foo: 3")), (None, (b"foo",)))
 
     def test_replacement(self) -> None:
         """A new answer takes the place of the one for the same requests."""
@@ -69,7 +69,7 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(self.store.count, VARIANTS + 1)
         self.assertIsNotNone(self.find("Foo: 9999"))
         self.assertIsNone(self.find("Foo: 1"))
-        self.assertIs(self.store.find(other.key, lines())[0], other)
+        self.assertIs(self.store.find(other.key, asks())[0], other)
 
 
 class RoomTests(SynchronousTestCase):
@@ -78,7 +78,7 @@ class RoomTests(SynchronousTestCase):
         store = MemoryStore(50_000)
         for number in range(500):
             store.add(one(str(number % 120), size=number * 7 % 5000))
-            store.find(b"shop http://h/%d" % (number // 3), lines())
+            store.find(b"shop http://h/%d" % (number // 3), asks())
             self.assertLessEqual(store.size, store.budget)
         self.assertGreater(store.evicted, 0)
         store.purge(b"shop")
@@ -97,26 +97,26 @@ class RoomTests(SynchronousTestCase):
         for entry in popular:
             store.add(entry)
             for _ in range(3):
-                store.find(entry.key, lines())
+                store.find(entry.key, asks())
         for number in range(5000):
             store.add(one(str(number)))
             if number % 50 == 0:
                 for entry in popular:
-                    store.find(entry.key, lines())
-        self.assertEqual([store.find(entry.key, lines())[0] for entry in popular], popular)
+                    store.find(entry.key, asks())
+        self.assertEqual([store.find(entry.key, asks())[0] for entry in popular], popular)
 
     def test_a_new_version_keeps_its_place(self) -> None:
         """What was popular is not treated as a newcomer because it changed."""
         store = MemoryStore(20_000)
         store.add(one("a"))
         for _ in range(3):
-            store.find(b"shop http://h/a", lines())
+            store.find(b"shop http://h/a", asks())
         for number in range(100):
             store.add(one(f"x{number}"))
         store.add(one("a", "X: 2"))
         for number in range(12):
             store.add(one(f"y{number}"))
-        self.assertIsNotNone(store.find(b"shop http://h/a", lines())[0])
+        self.assertIsNotNone(store.find(b"shop http://h/a", asks())[0])
 
 
 class PurgeTests(SynchronousTestCase):

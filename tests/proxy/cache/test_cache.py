@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.policy.caching.scene import asks
 from tests.proxy.cache.scene import FRESH, OLD, CacheScene, fresh
 from tests.proxy.support import Message, request, response
 from wmesh.model import FallbackSpec
@@ -210,7 +211,7 @@ class StaleTests(CacheScene):
         self.assertEqual((answer.status, answer.body), (200, b"old"))
         self.assertIn(b"detail=stale-if-error", answer.value(b"Cache-Status") or b"")
         self.assertEqual(self.cache.stood_in, 1)
-        self.store.find(b"shop http://shop.test/", b"\r\n")[0].error_until = 0.0
+        self.store.find(b"shop http://shop.test/", asks())[0].error_until = 0.0
         self.assertEqual((await self.get()).body, b"sorry")
         self.assertGreater(len(shop.requests), 2)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from tests.policy.caching.scene import asks
 from tests.proxy.cache.scene import FRESH, MODIFIED, CacheScene, fresh
 from tests.proxy.support import Conversation, Instance, Message, request, response, silent, take
 from wmesh.model import RetrySpec
@@ -45,7 +46,7 @@ class CrowdTests(CacheScene):
         await self.until(lambda: shop.requests)
         shop.conversations[0].send(fresh(b"old", b'ETag: "a"'))
         await first
-        entry, _ = self.store.find(b"shop http://shop.test/", b"\r\n")
+        entry, _ = self.store.find(b"shop http://shop.test/", asks())
         entry.fresh_until = entry.revalidate_until = self.plane.clock()
         self.asked = 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from wmesh.policy.caching.directives import RequestDirectives, directives_of
+from wmesh.policy.caching.vary import Names, variant_key
 from wmesh.wire.fields import value_of, values_of, without
 from wmesh.wire.memo import Memo
 
@@ -20,6 +21,8 @@ _CONCERNS = re.compile(
 
 CONDITIONS = {b"if-none-match", b"if-modified-since", b"if-range", b"range"}
 """What a cache answers itself, and takes out of the question that it asks for all of its clients."""
+
+_MOST_VARIANTS = 8
 
 
 class Question:
@@ -42,6 +45,7 @@ class Question:
         "plain",
         "range",
         "strict",
+        "variants",
     )
 
     def __init__(self, lines: bytes) -> None:
@@ -51,6 +55,7 @@ class Question:
         self.authorized = False
         self.cookies = False
         self.strict = False
+        self.variants: dict[Names, bytes] = {}
         self.control: RequestDirectives | None = None
         self.none_match: bytes | None = None
         self.modified_since: bytes | None = None
@@ -58,6 +63,15 @@ class Question:
         self.if_range: bytes | None = None
         if not self.plain:
             self._read(lines)
+
+    def variant(self, names: Names) -> bytes:
+        """See `variant_key`; worked out once for each set of names."""
+        known = self.variants.get(names)
+        if known is None:
+            if len(self.variants) >= _MOST_VARIANTS:
+                self.variants.clear()
+            known = self.variants[names] = variant_key(self.lines, names)
+        return known
 
     def _read(self, lines: bytes) -> None:
         names = {line.partition(b":")[0].lower() for line in lines.split(b"\r\n")}

@@ -19,7 +19,8 @@ from typing import Protocol
 from wmesh.policy.caching.decide import newest
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.keys import covers, equals
-from wmesh.policy.caching.vary import Names, favourite, variant_key
+from wmesh.policy.caching.question import Question
+from wmesh.policy.caching.vary import Names, favourite
 
 VARIANTS = 64
 """Answers for one URI: a client can make up as many as it likes, and pays with its own oldest ones."""
@@ -39,8 +40,8 @@ class Store(Protocol):
     size: int
     count: int
 
-    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, Names | None]:
-        """The newest answer that suits a request with these lines, and on what the answers for this key depend, as
+    def find(self, key: bytes, question: Question) -> tuple[Entry | None, Names | None]:
+        """The newest answer that suits such a request, and on what the answers for this key depend, as
         far as is known (None: there are none)."""
 
     def add(self, entry: Entry) -> None:
@@ -74,19 +75,19 @@ class MemoryStore:
         self._small_size = 0
         self._ghosts: OrderedDict[int, None] = OrderedDict()
 
-    def find(self, key: bytes, lines: bytes) -> tuple[Entry | None, Names | None]:
+    def find(self, key: bytes, question: Question) -> tuple[Entry | None, Names | None]:
         page = self._pages.get(key)
         if page is None:
             return None, None
         if len(page) == 1:
             ((names, variants),) = page.items()
-            entry = variants.get(variant_key(lines, names)) if names else variants.get(b"")
+            entry = variants.get(question.variant(names)) if names else variants.get(b"")
         else:
             names = next(reversed(page))
-            suiting = (variants.get(variant_key(lines, fields)) for fields, variants in page.items())
+            suiting = (variants.get(question.variant(fields)) for fields, variants in page.items())
             entry = newest(one for one in suiting if one is not None)
         if entry is None:
-            entry = _spoken(page, lines)
+            entry = _spoken(page, question)
         if entry is not None and entry.reads < _MOST_READS:
             entry.reads += 1
         return entry, names
@@ -212,11 +213,11 @@ def _entries(page: Page) -> Iterator[Entry]:
         yield from variants.values()
 
 
-def _spoken(page: Page, lines: bytes) -> Entry | None:
+def _spoken(page: Page, question: Question) -> Entry | None:
     """The answer in the language that the request prefers to all others, if all else that it depends on is equal."""
     if not any(_LANGUAGE in names for names in page):
         return None
-    language = favourite(lines)
+    language = favourite(question.lines)
     if not language:
         return None
     found = []
@@ -224,7 +225,7 @@ def _spoken(page: Page, lines: bytes) -> Entry | None:
         if _LANGUAGE not in names:
             continue
         place = names.index(_LANGUAGE)
-        wanted = _without(variant_key(lines, names), place)
+        wanted = _without(question.variant(names), place)
         found += [
             entry
             for variant, entry in variants.items()

@@ -16,7 +16,7 @@ from wmesh.policy.caching.keys import SAFE, covers, equals, key_of, worthless
 from wmesh.policy.caching.question import Question, question_of
 from wmesh.policy.caching.status import forward_line, hit_line
 from wmesh.policy.caching.store import Store
-from wmesh.policy.caching.vary import Names, variant_key
+from wmesh.policy.caching.vary import Names
 from wmesh.proxy.cache.answer import answer_stored
 from wmesh.proxy.cache.crowd import Crowd
 from wmesh.proxy.cache.fetch import Fetch
@@ -62,12 +62,11 @@ class Cache:
         method = head.method
         if (method != b"GET" and method != b"HEAD") or head.has_body or head.fields.upgrade is not None:
             return False
-        lines = head.fields.lines
-        question = question_of(lines)
+        question = question_of(head.fields.lines)
         if question.strict:
             return False
         key = self._key(exchange)
-        entry, names = self.store.find(key, lines)
+        entry, names = self.store.find(key, question)
         kind, entry, fwd = decide(question, entry, names is not None, now, self.spec)
         if kind == HIT:
             assert entry is not None
@@ -127,13 +126,12 @@ class Cache:
 
     # --- fetches
 
-    def crowd_key(self, key: bytes, lines: bytes, names: Names | None) -> bytes:
+    def crowd_key(self, key: bytes, question: Question, names: Names | None) -> bytes:
         """What stands together: requests for one URI, alike in what its answers depend on, if that is known."""
-        return key + b"\n" + variant_key(lines, names) if names else key
+        return key + b"\n" + question.variant(names) if names else key
 
     def _ask(self, reader: Reader, names: Names | None, alone: bool, now: float) -> None:
-        lines = reader.question.lines
-        crowd_key = self.crowd_key(reader.key, lines, names)
+        crowd_key = self.crowd_key(reader.key, reader.question, names)
         if not alone:
             crowd = self.crowds.get(crowd_key)
             if crowd is not None:
@@ -162,7 +160,7 @@ class Cache:
         self, exchange: Exchange, question: Question, key: bytes, entry: Entry, names: Names | None, now: float
     ) -> None:
         """Have it validated behind the clients' backs, if nobody does that already."""
-        crowd_key = self.crowd_key(key, question.lines, names)
+        crowd_key = self.crowd_key(key, question, names)
         if crowd_key not in self.crowds and crowd_key not in self.coming:
             crowd = self.crowds[crowd_key] = Crowd(self, crowd_key, exchange.plane)
             crowd.send(Fetch(self, crowd, exchange, question, key, entry, None), now)

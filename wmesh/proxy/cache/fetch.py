@@ -15,7 +15,7 @@ from wmesh.policy.caching.decide import usable_on_error
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.question import Question
 from wmesh.policy.caching.terms import Terms
-from wmesh.policy.caching.vary import Names, variant_key
+from wmesh.policy.caching.vary import Names
 from wmesh.proxy.cache.crowd import Crowd
 from wmesh.proxy.cache.question import FetchExchange, asked, for_others
 from wmesh.proxy.cache.reader import Reader
@@ -152,7 +152,7 @@ class Fetch:
             return
         terms = Terms(self.question, head.status, head.lines, cache.spec, wall, now - self.started)
         self.names = terms.vary or ()
-        variant = variant_key(self.question.lines, self.names)
+        variant = self.question.variant(self.names)
         self.coming = Entry(self.key, variant, head.status, head.start, terms, b"", now)
         small = (head.length or 0) <= cache.spec.object_limit
         self.keeping = own and self.keeping and not terms.why and small
@@ -174,7 +174,7 @@ class Fetch:
     @property
     def crowd_key(self) -> bytes:
         assert self.coming is not None
-        return self.cache.crowd_key(self.key, self.question.lines, self.names)
+        return self.cache.crowd_key(self.key, self.question, self.names)
 
     def _not_for_all(self, head: ResponseHead, now: float) -> None:
         if head.status >= 500:
@@ -199,7 +199,7 @@ class Fetch:
             return
         lines = updated(entry, head.lines)
         terms = Terms(self.question, entry.status, lines, cache.spec, wall, now - self.started)
-        fresh = Entry(self.key, variant_key(self.question.lines, terms.vary or ()), entry.status, entry.start, terms,
+        fresh = Entry(self.key, self.question.variant(terms.vary or ()), entry.status, entry.start, terms,
                       entry.body, now)  # fmt: skip
         stored = not terms.why and self.keeping
         if stored:
@@ -235,7 +235,7 @@ class Fetch:
         assert coming is not None
         if coming.assigned and question.cookies and not self.cache.spec.cookies:
             return False
-        return variant_key(question.lines, self.names) == coming.variant
+        return question.variant(self.names) == coming.variant
 
     def admit(self, reader: Reader) -> None:
         """Another client gets the answer as it comes."""

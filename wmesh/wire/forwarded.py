@@ -9,6 +9,7 @@ from the right, past every trusted proxy (as Caddy's trusted_proxies_strict and 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from wmesh.model import Network
@@ -95,6 +96,25 @@ class Peers:
 def client_scheme(peer: Peer, head: RequestHead) -> bytes:
     """b"http" or b"https": how the client came, by the word of a trusted peer or as we saw it."""
     return (_values(head, b"x-forwarded-proto") or [peer.scheme])[-1] if peer.trusted else peer.scheme
+
+
+# What applications make URLs of, beside the two that are told apart below.
+_OF_THE_URL = tuple(b"x-forwarded-" + what for what in (b"port", b"prefix", b"scheme", b"ssl", b"uri"))
+_FORWARDED_URL = re.compile(rb'(?i)(?:host|proto)="?[^;,"]*')
+
+
+def asked_as(peer: Peer, head: RequestHead) -> tuple[bytes, bytes, bytes]:
+    """(scheme, host, more): what an instance is told of the URL that the client asked for. `more` is what a trusted
+    peer says of it beside the two, in one piece without white space; mostly empty.
+    """
+    if not peer.trusted or head.claims is None:
+        return peer.scheme, head.host, b""
+    told = [b"%b=%b" % claim for claim in head.claims if claim[0] in _OF_THE_URL]
+    for value in _values(head, b"forwarded"):
+        told += _FORWARDED_URL.findall(value)
+    host = (_values(head, b"x-forwarded-host") or [head.host])[-1]
+    more = b";".join(b"".join(piece.split()) for piece in told)
+    return client_scheme(peer, head).lower(), host.replace(b" ", b""), more
 
 
 def forwarded_lines(peer: Peer, head: RequestHead) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from tests.policy.caching.scene import asks
 from tests.proxy.cache.scene import FRESH, OLD, CacheScene, fresh
 from tests.proxy.support import Message, request, response
@@ -40,6 +42,22 @@ class HitTests(CacheScene):
         self.assertEqual(len(shop.requests), 4)
         await self.ask(request(target=b"/a").replace(b"shop.test", b"SHOP.test"))
         self.assertEqual(len(shop.requests), 4)
+
+    async def test_what_a_trusted_proxy_says(self) -> None:
+        """The URL that an instance is told of is the key: links that it makes of it are not for others."""
+        shop = await self.cached(
+            lambda message: fresh(message.value(b"X-Forwarded-Host") or b""),
+            gateway={"trusted_proxies": (ip_network("127.0.0.0/8"),)},
+        )
+        for field in (b"X-Forwarded-Host: a.test", b"X-Forwarded-Host: b.test", b"X-Forwarded-Prefix: /c",
+                      b"Forwarded: for=1.2.3.4;host=d.test", b"X-Forwarded-Proto: https"):  # fmt: skip
+            before = len(shop.requests)
+            self.assertEqual(await self.told(field), b"wmesh; fwd=uri-miss; fwd-status=200; stored")
+            self.assertIn(b"hit", await self.told(field, b"X-Forwarded-For: 9.9.9.9"))
+            self.assertEqual(len(shop.requests), before + 1)
+        self.assertEqual((await self.get(b"X-Forwarded-Host: a.test")).body, b"a.test")
+        self.assertEqual(self.cache.purge(url=b"http://a.test/"), 1)
+        self.assertEqual(self.cache.purge(), 4)
 
     async def test_pipelined_hits(self) -> None:
         """In their order, on one connection; HTTP/1.0 is told whether it goes on."""

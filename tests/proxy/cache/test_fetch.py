@@ -107,6 +107,17 @@ class RecordingTests(CacheScene):
         self.assertIsNotNone((await self.get()).value(b"Set-Cookie"))
         self.assertIsNone((await self.get()).value(b"Set-Cookie"))
 
+    async def test_too_much_at_once(self) -> None:
+        """What is recorded at the same time is bounded, too: an answer that finds no room passes through."""
+        await self.cached(lambda message: fresh(b"x" * 1000))
+        self.store.coming = int(self.store.budget * 0.5) - 999
+        self.assertEqual((await self.get()).body, b"x" * 1000)
+        self.assertEqual(self.store.count, 0)
+        self.store.coming -= 1
+        await self.get(target=b"/b")
+        self.assertEqual((self.store.count, self.store.coming), (1, int(self.store.budget * 0.5) - 1000))
+        self.store.coming = 0
+
 
 class ValidationTests(CacheScene):
     async def test_confirmed(self) -> None:

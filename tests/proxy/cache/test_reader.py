@@ -34,6 +34,7 @@ class ReaderTests(CacheScene):
         await self.until(lambda: self.store.count)
         slow.resume()
         self.assertEqual(len((await slow.answer()).body), size)
+        self.assertEqual(self.store.coming, 0)
 
     async def test_broken(self) -> None:
         """All who read an answer that breaks off see that it did."""

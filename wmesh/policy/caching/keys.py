@@ -14,9 +14,17 @@ SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PROPFIND", b"QUERY", b"REPORT",
 """RFC 9110 section 9.2.1, and the registry of methods."""
 
 
-def key_of(service: bytes, scheme: bytes, host: bytes, target: bytes) -> bytes:
-    """`host` as in the Host field, with its port, `target` in origin-form."""
+def key_of(service: bytes, scheme: bytes, host: bytes, target: bytes, more: bytes = b"") -> bytes:
+    """`host` as in the Host field, with its port, `target` in origin-form; `more` is what else an instance is told of
+    the URL. The service and that stand before the first space, the URL behind it.
+    """
+    if more:
+        return b"%b\t%b %b://%b%b" % (service, more, scheme, host.lower(), target)
     return b"%b %b://%b%b" % (service, scheme, host.lower(), target)
+
+
+def service_of(key: bytes) -> bytes:
+    return key.partition(b" ")[0].partition(b"\t")[0]
 
 
 def worthless(key: bytes, status: int, lines: bytes) -> list[bytes]:

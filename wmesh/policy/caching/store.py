@@ -18,7 +18,7 @@ from typing import Protocol
 
 from wmesh.policy.caching.decide import newest
 from wmesh.policy.caching.entry import Entry
-from wmesh.policy.caching.keys import covers, equals
+from wmesh.policy.caching.keys import covers, equals, service_of
 from wmesh.policy.caching.question import Question
 from wmesh.policy.caching.vary import Names, favourite
 
@@ -27,6 +27,9 @@ VARIANTS = 64
 
 SMALL = 0.1
 """The share of the budget that newcomers have for themselves."""
+
+COMING = 0.5
+"""The share of the budget that may be taken up, beside it, by bodies that are on their way or not sent yet."""
 
 _GONE, _SMALL, _MAIN = range(3)
 _MOST_READS = 3
@@ -53,6 +56,12 @@ class Store(Protocol):
     def forget(self, key: bytes) -> int:
         """Forget all answers for this key; tells how many."""
 
+    def take(self, count: int) -> bool:
+        """May so many bytes more be recorded for it? A yes is paired with `give_back`."""
+
+    def give_back(self, count: int) -> None:
+        """So many bytes are not held by a recording any more."""
+
     def purge(self, service: bytes, *, url: bytes = b"", prefix: bytes = b"", tag: bytes = b"") -> int:
         """Forget what an operator names (see `wmesh.policy.caching.keys`), or all that the service has."""
 
@@ -61,13 +70,17 @@ Page = dict[Names, dict[bytes, Entry]]
 
 
 class MemoryStore:
-    """The one in this process. `budget` is bytes; `evicted` counts those that left for want of room."""
+    """The one in this process. `budget` is bytes; `evicted` counts those that left for want of room.
+
+    `coming` are the bytes of bodies that are being recorded for it; `take` grants them as long as they are few.
+    """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.size = 0
         self.count = 0
         self.evicted = 0
+        self.coming = 0
         self._pages: dict[bytes, Page] = {}
         self._tags: dict[tuple[bytes, bytes], set[Entry]] = {}
         self._small: OrderedDict[Entry, None] = OrderedDict()
@@ -104,7 +117,7 @@ class MemoryStore:
             self.remove(next(iter(next(iter(page.values())).values())))
         page.setdefault(entry.vary, {})[entry.variant] = entry
         for tag in entry.tags:
-            self._tags.setdefault((_service(entry.key), tag), set()).add(entry)
+            self._tags.setdefault((service_of(entry.key), tag), set()).add(entry)
         self.count += 1
         self.size += entry.size
         mark = hash((entry.key, entry.variant))
@@ -138,8 +151,17 @@ class MemoryStore:
         if tag:
             return self._remove_all(list(self._tags.get((service, tag), ())))
         means: Callable[[bytes], bool] = (lambda key: equals(key, url)) if url else lambda key: covers(key, prefix)
-        keys = [key for key in self._pages if _service(key) == service and ((not url and not prefix) or means(key))]
+        keys = [key for key in self._pages if service_of(key) == service and ((not url and not prefix) or means(key))]
         return sum(map(self.forget, keys))
+
+    def take(self, count: int) -> bool:
+        if self.coming + count > self.budget * COMING:
+            return False
+        self.coming += count
+        return True
+
+    def give_back(self, count: int) -> None:
+        self.coming -= count
 
     # --- room
 
@@ -191,7 +213,7 @@ class MemoryStore:
             if not page:
                 del self._pages[entry.key]
         for tag in entry.tags:
-            name = (_service(entry.key), tag)
+            name = (service_of(entry.key), tag)
             tagged = self._tags.get(name)
             if tagged is not None:
                 tagged.discard(entry)
@@ -202,10 +224,6 @@ class MemoryStore:
         for entry in entries:
             self.remove(entry)
         return len(entries)
-
-
-def _service(key: bytes) -> bytes:
-    return key.partition(b" ")[0]
 
 
 def _entries(page: Page) -> Iterator[Entry]:

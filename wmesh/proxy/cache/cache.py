@@ -23,7 +23,7 @@ from wmesh.proxy.cache.fetch import Fetch
 from wmesh.proxy.cache.reader import Reader
 from wmesh.proxy.local_reply import LocalReply
 from wmesh.proxy.time_limit import bounded
-from wmesh.wire.forwarded import client_scheme
+from wmesh.wire.forwarded import asked_as
 from wmesh.wire.response import ResponseHead
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class Cache:
 
     def _key(self, exchange: Exchange) -> bytes:
         head = exchange.head
-        return key_of(self.service, client_scheme(exchange.down.peer, head), head.host, head.target)
+        scheme, host, more = asked_as(exchange.down.peer, head)
+        return key_of(self.service, scheme, host, head.target, more)
 
     # --- fetches
 

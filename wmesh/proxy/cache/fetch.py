@@ -44,6 +44,7 @@ class Fetch:
         "_producer",
         "_size",
         "_slowed",
+        "_taken",
         "background",
         "base",
         "cache",
@@ -107,6 +108,7 @@ class Fetch:
         self._binding = b""
         self._producer: Any = None
         self._slowed = False
+        self._taken = 0
         # What an exchange looks at on its client's side.
         self.transport: Any = self
         self.dirty: Any = None
@@ -269,12 +271,25 @@ class Fetch:
         if data:
             self.pieces.append(data)
             self._size += len(data)
-            if self.keeping and self._size > self.cache.spec.object_limit:
-                self.keeping = False
-                self.cache.not_coming(self)
+            if self.keeping:
+                self._record(len(data))
         for reader in list(self.readers):
             reader.more()
         self.pace()
+
+    def _record(self, count: int) -> None:
+        """So many bytes more are kept, unless it is too large, or too much is under way."""
+        if self._size <= self.cache.spec.object_limit and self.cache.store.take(count):
+            self._taken += count
+        else:
+            self.keeping = False
+            self.cache.not_coming(self)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, 0
+        if taken:
+            self.cache.store.give_back(taken)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
@@ -339,6 +354,8 @@ class Fetch:
 
     def left(self) -> None:
         """A client has left, or there never was one: an answer that nobody wants is not fetched to its end."""
+        if self.current is None and not self.readers:
+            self._give_back()
         if self.readers or self.whole or self.keeping or self.discarding or self.head is None:
             return
         self.cancel()
@@ -355,6 +372,8 @@ class Fetch:
         self.cache.fetches.discard(self)
         self.cache.not_coming(self)
         self.plane.closed(self)
+        if not self.readers:
+            self._give_back()
 
     # --- what only other clients' sides have a use for
 

@@ -121,13 +121,17 @@ class Reader:
         self._write(transport, LAST_CHUNK if self._chunked else b"")
         if self.fetch is None:
             return  # the write told us that the client is gone
+        fetch = self.fetch
         self._let_go()
+        fetch.left()
         self.exchange.finished(self.exchange.plane.clock())
 
     def broken(self) -> None:
         """The answer will not become whole: the client must see that something is missing."""
-        exchange = self.exchange
+        exchange, fetch = self.exchange, self.fetch
         self._let_go()
+        if fetch is not None:
+            fetch.left()
         now = exchange.plane.clock()
         exchange.note(now, "the answer broke off")
         exchange.over(now, 0, None)

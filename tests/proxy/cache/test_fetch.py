@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from tests.proxy.cache.scene import FRESH, MODIFIED, OLD, CacheScene, fresh
 from tests.proxy.support import Message, chunked, request, response
 from wmesh.model import StickySpec
@@ -139,6 +141,35 @@ class ValidationTests(CacheScene):
         self.assertEqual(answer.value(b"Cache-Status"), b"wmesh; fwd=stale; fwd-status=304; stored")
         self.assertIn(b"hit", await self.told())
         self.assertEqual((len(shop.requests), self.cache.revalidated, self.store.count), (2, 1, 1))
+
+    async def test_cookies_of_a_304(self) -> None:
+        """They are for who asked: the next one does not get them."""
+        said = MODIFIED % b"Set-Cookie: session=1\r\nCache-Control: max-age=60"
+        await self.cached(lambda m: said if m.value(b"If-None-Match") else response(b"old", b"200 OK", *OLD))
+        await self.get()
+        self.assertEqual((await self.get()).values(b"Set-Cookie"), [b"session=1"])
+        answer = await self.get()
+        self.assertIn(b"hit", answer.value(b"Cache-Status") or b"")
+        self.assertIsNone(answer.value(b"Set-Cookie"))
+
+    async def test_no_queue_before_the_stale_answer(self) -> None:
+        """Where all instances are full, and something can stand in, nobody waits for them."""
+        shop = await self.cached(
+            lambda m: response(b"old", b"200 OK", *OLD) if len(shop.requests) < 2 else b"", max_connections=1
+        )
+        await self.get()
+        busy = await self.client()
+        busy.send(request(target=b"/busy"))
+        await self.until(lambda: len(shop.requests) == 2)
+        self.assertIn(b"stale-if-error", await self.told())
+        self.assertEqual(len(shop.requests), 2)
+
+    async def test_what_operators_are_told(self) -> None:
+        """A trusted client that asks for it, and who looks up the request later, hear who was asked."""
+        await self.cached(lambda m: fresh(), gateway={"trusted_proxies": (ip_network("127.0.0.0/8"),)})
+        answer = await self.get(b"X-Wmesh-Debug: 1")
+        self.assertIn(b"instance=shop-0; attempts=1", answer.value(b"X-Wmesh-Decision") or b"")
+        self.assertIn("fetched from shop-0 for the cache", self.plane.decisions[-1][-1][-1][1])
 
     async def test_the_client_has_it(self) -> None:
         """After the instance confirmed it, the client is told the same."""

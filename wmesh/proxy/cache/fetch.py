@@ -20,6 +20,7 @@ from wmesh.proxy.cache.crowd import Crowd
 from wmesh.proxy.cache.question import FetchExchange, asked, for_others
 from wmesh.proxy.cache.reader import Reader
 from wmesh.proxy.local_reply import KeptReply, LocalReply
+from wmesh.wire.fields import values_of, without
 from wmesh.wire.response import ResponseHead, write_interim
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ class Fetch:
         self.transport: Any = self
         self.dirty: Any = None
         self.tunnel: Any = None
-        self.half_closed = False
+        # Nothing is gained by standing in the queue where something stored can stand in at once.
+        self.half_closed = entry is not None and usable_on_error(question, entry, self.plane.clock(), cache.spec)
         self.parsing = False
         self.held = 0
         self.exchange = FetchExchange(self.plane, self, asked(asking.head, question, entry))
@@ -199,7 +201,9 @@ class Fetch:
                 if not reader.exchange.done:
                     cache.again(reader, ())
             return
-        lines = updated(entry, head.lines)
+        # A cookie on a 304 is for who asked, whatever was stored.
+        cookies = b"".join(b"Set-Cookie: %b\r\n" % value for value in values_of(head.lines, b"set-cookie"))
+        lines = updated(entry, without(head.lines, {b"set-cookie"}) if cookies else head.lines)
         terms = Terms(self.question, entry.status, lines, cache.spec, wall, now - self.started)
         fresh = Entry(self.key, self.question.variant(terms.vary or ()), entry.status, entry.start, terms,
                       entry.body, now)  # fmt: skip
@@ -209,7 +213,7 @@ class Fetch:
         cache.revalidated += 1
         if leader is not None:
             leader.crowd = None
-            line = cache.line(leader.fwd, 304, stored=stored) + self._binding
+            line = cache.line(leader.fwd, 304, stored=stored) + self._binding + cookies
             cache.write(leader.exchange, fresh, leader.question, line, now)
         if terms.reusable:
             self.crowd.served(self, fresh, cache.line("stale", 304, collapsed=True), now)

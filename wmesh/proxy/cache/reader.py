@@ -13,6 +13,7 @@ from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.question import Question
 from wmesh.policy.caching.status import forward_line
 from wmesh.proxy.cache.answer import answer_stored
+from wmesh.proxy.decisions import told as told_of
 from wmesh.wire.chunks import LAST_CHUNK, chunk
 from wmesh.wire.response import CHUNKED, write_response
 
@@ -67,6 +68,11 @@ class Reader:
         assert head is not None
         told = forward_line(fetch.cache.name, self.fwd, head.status, stored=stored, collapsed=collapsed) + more
         plane = exchange.plane
+        asked = fetch.exchange
+        member = asked.ticket.member.record.id if asked.ticket is not None else "nobody"
+        exchange.notes = [*exchange.notes, *asked.notes, (plane.clock(), f"fetched from {member} for the cache")]
+        if exchange.debug:
+            told += told_of(asked.ticket, asked.attempts, exchange.notes)
         coming = fetch.coming
         if (
             not self.question.plain

@@ -229,6 +229,9 @@ def _service_spec(draft: Draft, name: str) -> ServiceSpec:
     if not draft.given(section, "max_instances") and scaling.max_instances < scaling.min_instances:
         scaling = replace(scaling, max_instances=scaling.min_instances)
     values.setdefault("routes", (RouteSpec("", f"/{name}/"),))
+    if values.get("protocol") == "websocket":
+        # They stay for hours, and many of them are no sign of trouble.
+        values.setdefault("max_connections", 0)
     spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
     spec = replace(spec, check=as_traffic(draft, section, check, spec.tls, spec.secure))
     return spec if spec.proxy_enabled else replace(spec, routes=())

@@ -1,6 +1,7 @@
 -- What a browser sends on a same-site fetch: Host (wrk adds it) and nine more header fields.
 -- Words after "--": "close" asks for a new connection per request; "varied" makes no two requests alike, so that
--- nothing a proxy may remember of one request helps it with the next.
+-- nothing a proxy may remember of one request helps it with the next; "put" sends 1 KiB with PUT; "cookie=NAME=VALUE"
+-- is one cookie more.
 -- At the end, one line of JSON: everything that bench/load.py wants to know, in microseconds and bytes.
 
 function init(args)
@@ -18,6 +19,11 @@ function init(args)
          wrk.headers["Connection"] = "close"
       elseif word == "varied" then
          vary()
+      elseif word == "put" then
+         wrk.method = "PUT"
+         wrk.body = string.rep("x", 1024)
+      elseif word:sub(1, 7) == "cookie=" then
+         wrk.headers["Cookie"] = wrk.headers["Cookie"] .. "; " .. word:sub(8)
       end
    end
 end

@@ -65,7 +65,7 @@ class Waiter:
 
 class Selection:
     """`members` are those that the strategy chooses from now; `far` those of other zones, for when none of them can.
-    `waiting` counts requests in the queue. `plain`: no breaker of the service and no other zone has a say on who is picked.
+    `waiting` counts requests in the queue. `plain`: neither a breaker of the service nor another zone has a say.
     """
 
     __slots__ = (

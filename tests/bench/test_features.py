@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench.features import FEATURES, Results, Row, mesh_ini, page
+from bench.features import FEATURES, Pair, Results, Row, mesh_ini, page
 from wmesh.balance import STRATEGIES
 from wmesh.config.parse import parse
 from wmesh.model import ServiceSpec
@@ -46,8 +46,10 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(round(row.added, 6), 2.0)
 
     def test_page(self) -> None:
-        rows = [Row("nothing", "none", [20.0, 20.0], [19.0, 21.0]), Row("x", "it", [20.0, 20.0], [24.0, 24.0])]
-        text = page(Results("today", 2, 1, 0.5, 0.03, rows))
+        rows = [Row("nothing", "none"), Row("x", "it")]
+        for pair, row in ((Pair(20, 19, 0.03), rows[0]), (Pair(20, 21, 0.01), rows[0]), (Pair(20, 24, 0.01), rows[1])):
+            row.add(pair)
+        text = page(Results("today", 2, 1, 0.5, rows))
         self.assertIn("+4.00", text)
         self.assertIn("1.200", text)
-        self.assertIn("others took up to 3%", text)
+        self.assertIn("others took 1.0% of the gateway's core in the median pair, 3.0% in the worst", text)

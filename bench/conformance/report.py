@@ -23,9 +23,10 @@ meant* and *refused* are both well. The other columns are of unlike weight:
   connection open; the proxy may only be waiting for more.
 
 In doubt, a proxy is right: a refusal counts with whatever status, or without a word; so does 426 for HTTP/1.0; paths
-may be spelled in another way; chunks in HTTP/1.0 may be ignored; an answer that is no HTTP may be passed on, for nobody
-can take it for one. **These vectors are wmesh's own.** It was written beside them and is held to all of them by its
-tests, so that its row says only that they pass. A suite of somebody else's would find other things in other proxies.
+may be spelled in another way; trailers may be passed on; chunks in HTTP/1.0 may be ignored; an answer that is no HTTP
+may be passed on, for nobody can take it for one. **These vectors are wmesh's own.** It was written beside them and is
+held to all of them by its tests, so that its row says only that they pass. A suite of somebody else's would find other
+things in other proxies.
 """
 
 

@@ -133,7 +133,8 @@ def _kind_of_request(vector: RequestVector, heard: Heard, came: Came, wrong: str
 
 
 def _same_place(message: Message, right: Reached) -> bool:
-    """But for the spelling of its target, which RFC 3986 section 6.2.2 lets anybody mend, is it right?"""
+    """Is it right but for the spelling of its target, which anybody may mend (RFC 3986 section 6.2.2), and for its
+    trailers, which anybody may pass on (RFC 9110 section 6.5.1)?"""
     spelled = [target for target in right.targets if _spelling(target) == _spelling(message.start[1])]
     if not spelled or message.body != right.body:
         return False

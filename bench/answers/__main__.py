@@ -87,7 +87,8 @@ async def once(peer: Peer, binary: str, group: str, fault: Fault, ports: tuple[i
                 proxy.check()
                 raise ProcessError(f"{peer.name} was not ready\n{proxy.tail()}") from None
             finally:
-                proxy.stop()
+                # At once: what else is being played would stand still meanwhile, and look as if it hung.
+                proxy.stop(0.0)
             return found
 
 

@@ -115,15 +115,22 @@ FEATURES: tuple[Feature, ...] = (
         "adaptive", "a limit that finds itself, 1000 at least", {"adaptive_concurrency": "yes", "adaptive_min": "1000"}
     ),
     Feature("timeout", "a time limit, told to the instance in a header", {"timeout_request": "10s"}),
+    # All the above are asked the same again and again, which the gateway remembers where a feature lets it.
+    Feature("nothing-varied", "nothing at all, no two requests alike", how=("varied",)),
+    Feature(
+        "sticky-varied", "sticky sessions, no two requests alike", {"sticky_sessions": "yes"}, ("varied",), stays=True
+    ),
+    Feature("timeout-varied", "a time limit, no two requests alike", {"timeout_request": "10s"}, ("varied",)),
     Feature("decisions", "what became of the last 1000 requests is remembered", remembers=True),
     Feature("default", "as it comes: all defaults of a service, without checks", dict.fromkeys(OFF, "")),
+    Feature("default-varied", "as it comes, no two requests alike", dict.fromkeys(OFF, ""), ("varied",)),
 )
 
 
 def options_of(feature: Feature) -> dict[str, str]:
     """Of its service; those that are empty are left to their defaults."""
     merged = {**OFF, **feature.options}
-    if feature.name == "default":
+    if feature.name.startswith("default"):
         merged["health_check_enabled"] = "no"
     return {name: value for name, value in merged.items() if value}
 
@@ -247,7 +254,7 @@ class Gateways:
     def once(self, feature: Feature, seconds: int, plain_first: bool) -> Pair:
         how = feature.how
         if feature.stays:
-            how = (*how, f"cookie={cookie(self.port, feature.name)}")
+            how = (f"cookie={cookie(self.port, feature.name)}", *how)
         with_it = (
             (self.other, self.remembering, "plain") if feature.remembers else (self.child, self.port, feature.name)
         )

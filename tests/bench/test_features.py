@@ -27,6 +27,7 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertTrue(specs["breaker"].breaker.enabled)
         self.assertEqual(specs["breaker"].retry.attempts, 0)
         self.assertTrue(specs["sticky"].sticky.enabled)
+        self.assertEqual(specs["timeout-varied"].timeout_request, 10.0)
 
     def test_default_is_what_comes(self) -> None:
         spec = self.specs()["default"]

@@ -21,7 +21,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import until
+from tests.waiting import until
 from wmesh import gateway as module
 from wmesh.config import parse
 from wmesh.control.launchers.ports import is_free

@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.web.http_headers import Headers
 
-from tests.control.registry.scene import until
 from tests.embedded import MeshCase
 from tests.test_gateway import free_ports
+from tests.waiting import until
 from wmesh.control.launchers.ports import is_free
 from wmesh.errors import ConfigError, ControlError, LaunchError, ResponseError, WireError
 

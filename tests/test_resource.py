@@ -11,9 +11,9 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.control.registry.scene import until
 from tests.embedded import BULK, MeshCase, Shop
 from tests.proxy.support import Conversation, Message
+from tests.waiting import until
 from wmesh.errors import ControlError
 from wmesh.resource import PATIENCE, ProxyResource, bounded
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from tests.certificates import Authority
+from tests.children import Child, alive, spawn
 from tests.control.registry import test_dial
-from tests.control.registry.scene import Child, Server, alive, spawn, until
+from tests.control.registry.scene import Server
+from tests.waiting import until
 
 RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
 WMESH = [sys.executable, "-c", "import sys; from wmesh.cli import main; sys.exit(main())"]

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest_twisted
 
-from tests.control.registry.scene import Child, spawn, until
+from tests.children import Child, spawn
+from tests.waiting import until
 
 WMESH = [sys.executable, "-c", "import sys; from wmesh.cli import main; sys.exit(main())"]
 JSON = ["-H", "Content-Type: application/json"]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest_twisted
 
+from tests.ports import free_port
 from tests.scenarios.clients import Load
-from tests.scenarios.meshes import ROOT, free_port
+from tests.scenarios.meshes import ROOT
 from tests.scenarios.waiting import until
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from twisted.internet.endpoints import SSL4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
+from tests.ports import free_port
 from tests.scenarios.clients import Raw
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 
 network: Any = reactor

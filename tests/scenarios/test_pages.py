@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
-from tests.scenarios.meshes import ROOT, free_port
+from tests.ports import free_port
+from tests.scenarios.meshes import ROOT
 from tests.scenarios.pages import blocks
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until

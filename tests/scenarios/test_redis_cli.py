@@ -23,7 +23,8 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ProcessProtocol
 
 from tests.control.registry.scene import Server
-from tests.scenarios.meshes import ROOT, free_port
+from tests.ports import free_port
+from tests.scenarios.meshes import ROOT
 from tests.scenarios.pages import blocks
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until

@@ -11,8 +11,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
 
+from tests.ports import free_port
 from tests.scenarios.clients import Answer, Client
-from tests.scenarios.meshes import Mesh, free_port, static
+from tests.scenarios.meshes import Mesh, static
 from tests.scenarios.stage import Stage
 
 network: Any = reactor

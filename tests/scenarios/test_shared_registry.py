@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest_twisted
 
+from tests.ports import free_port
 from tests.scenarios.clients import Client
-from tests.scenarios.meshes import Mesh, free_port, grocery, static
+from tests.scenarios.meshes import Mesh, grocery, static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 from wmesh.control.registry.embedded import find_server

@@ -17,6 +17,7 @@ from tests.certificates import Authority
 from tests.children import Child, alive, spawn
 from tests.control.registry import test_dial
 from tests.control.registry.scene import Server
+from tests.ports import free_port
 from tests.waiting import until
 
 RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
@@ -42,13 +43,6 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class CompanionCase(TestCase):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from pathlib import Path
+from signal import SIGKILL
 
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
@@ -55,14 +55,16 @@ class Child(ProcessProtocol):
         with contextlib.suppress(ProcessExitedAlready):
             self.transport.signalProcess(number)
 
-    async def end(self) -> None:
-        self.signal(signal.SIGKILL)
+    async def end(self, number: int = SIGKILL) -> None:
+        self.signal(number)
         await until(lambda: self.ended is not None, "the end of a child")
 
 
-def spawn(argv: list[str]) -> Child:
+def spawn(argv: list[str], folder: Path | None = None, **variables: str) -> Child:
+    """Run it, in `folder` if there is one, with these variables added to the environment."""
     from twisted.internet import reactor
 
     child = Child()
-    reactor.spawnProcess(child, argv[0], argv, env=ENVIRONMENT)
+    path = None if folder is None else str(folder)
+    reactor.spawnProcess(child, argv[0], argv, env={**ENVIRONMENT, **variables}, path=path)
     return child

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
-
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Factory, Protocol
 
 from tests.certificates import Authority
 from tests.children import spawn
-from tests.scenarios.survival import RECOVERY, Valkey, network
+from tests.scenarios.survival import RECOVERY, Cable, End, Valkey
 from tests.scenarios.waiting import until
 from wmesh.control.guard import guarded
 from wmesh.control.registry.embedded import find_server
@@ -126,68 +121,28 @@ def clients_of(server: Valkey) -> list[str]:
     return [one["cmd"] for one in quiet if one["cmd"] != "client|list"]
 
 
-class Door(Factory):
+class Door(Cable):
     """A port before a server that speaks TLS to those who begin with it, and passes all others on as they are.
 
     So clients use TLS where Sentinels and replicas, whose binary here has none, reach the same address without.
     """
 
-    noisy = False
-
     def __init__(self, server: int, tls: Authority) -> None:
-        self.server = server
         self.options = tls.server_options()
-        self.ends: set[_Side] = set()
-        self._port: Any = network.listenTCP(0, self, interface="127.0.0.1")
-        self.port = int(self._port.getHost().port)
+        super().__init__(server)
 
-    def buildProtocol(self, addr: object) -> _Side:
-        return _Outside(self)
-
-    async def close(self) -> None:
-        for end in list(self.ends):
-            end.transport.abortConnection()
-        await maybeDeferred(self._port.stopListening)
+    def buildProtocol(self, addr: object) -> _Outside:
+        return _Outside(self, None)
 
 
-class _Side(Protocol):
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.other: _Side | None = None
-        self.early = b""
-
-    def connectionMade(self) -> None:
-        self.door.ends.add(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.other is None:
-            self.early += data
-        else:
-            self.other.transport.write(data)
-
-    def connectionLost(self, reason: object = None) -> None:
-        self.door.ends.discard(self)
-        if self.other is not None:
-            self.other.transport.abortConnection()
-
-
-class _Outside(_Side):
+class _Outside(End):
     begun = False
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        inside = connectProtocol(TCP4ClientEndpoint(network, "127.0.0.1", self.door.server), _Side(self.door))
-        inside.addCallbacks(self._joined, lambda _: self.transport.abortConnection())
-
-    def _joined(self, inside: _Side) -> None:
-        self.other, inside.other = inside, self
-        inside.transport.write(self.early)
 
     def dataReceived(self, data: bytes) -> None:
         if not self.begun:
             self.begun = True
             if data[0] == TLS_HELLO:
-                self.transport.startTLS(self.door.options)
+                self.transport.startTLS(self.cable.options)
                 self.transport.protocol.dataReceived(data)
                 return
         super().dataReceived(data)

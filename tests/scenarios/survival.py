@@ -87,12 +87,12 @@ class Cable(Factory):
         self.cut_auth = 0
         self.cuts = 0
         self.held = False
-        self.ends: set[_End] = set()
+        self.ends: set[End] = set()
         self._port: Any = network.listenTCP(0, self, interface="127.0.0.1")
         self.port = self._port.getHost().port
 
-    def buildProtocol(self, addr: object) -> _End:
-        return _End(self, None)
+    def buildProtocol(self, addr: object) -> End:
+        return End(self, None)
 
     def cut(self) -> None:
         """Every connection there is, now."""
@@ -109,8 +109,10 @@ class Cable(Factory):
         await maybeDeferred(self._port.stopListening)
 
 
-class _End(Protocol):
-    def __init__(self, cable: Cable, other: _End | None) -> None:
+class End(Protocol):
+    """Of one connection through a cable: outside, where clients are, or at the target."""
+
+    def __init__(self, cable: Cable, other: End | None) -> None:
         self.cable = cable
         self.other = other
         self.waiting = b""
@@ -120,7 +122,7 @@ class _End(Protocol):
         self.cable.ends.add(self)
         if self.outside:
             server = TCP4ClientEndpoint(network, "127.0.0.1", self.cable.target)
-            connecting = connectProtocol(server, _End(self.cable, self))
+            connecting = connectProtocol(server, End(self.cable, self))
             connecting.addErrback(lambda _: self.transport.abortConnection())
         elif self.other is not None:
             self.other.other = self

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.certificates import Authority
 from tests.children import Child, alive, spawn
-from tests.control.registry import test_dial
+from tests.control.registry.front import tls_front
 from tests.control.registry.scene import Server
 from tests.ports import free_port
 from tests.waiting import until
@@ -249,13 +249,12 @@ class TlsTests(CompanionCase):
     """A registry at rediss://"""
 
     async def setUp(self) -> None:
-        # A server on a Unix socket, and a port at which TLS leads to it.
-        await test_dial.DialTests.setUp(self)
-        authority = Authority(self.folder)
+        await super().setUp()
+        authority = Authority(self.server.folder)
+        front = tls_front(self.server, authority.server_options())
+        self.addCleanup(front.stopListening)
         self.ca = authority.ca
-        self.url = f"rediss://127.0.0.1:{test_dial.DialTests.front(self, authority)}?ca={self.ca}"
-        self.port = free_port()
-        self.member = f"pricing/127.0.0.1:{self.port}"
+        self.url = f"rediss://127.0.0.1:{front.getHost().port}?ca={self.ca}"
 
     async def test_its_life(self) -> None:
         """In and out, as with any other registry."""

@@ -103,6 +103,19 @@ class StreamScene(TestCase):
         stream.start(protocol)
         return stream, protocol, far
 
+    def tcp_stream(self, protocol: Listening | None = None) -> tuple[Stream, Any, socket.socket]:
+        """The same over TCP."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        far = socket.create_connection(listener.getsockname())
+        self.addCleanup(far.close)
+        near, peer = listener.accept()
+        near.setblocking(False)
+        protocol = protocol or Listening()
+        stream = Stream(near, self.poller, peer, True)
+        stream.start(protocol)
+        return stream, protocol, far
+
     async def all_of(self, far: socket.socket, size: int = 0) -> bytes:
         """What comes at the other end: so many bytes, or all until the end."""
         data = b""

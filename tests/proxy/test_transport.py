@@ -8,7 +8,7 @@ from twisted.internet import error, interfaces
 from twisted.internet.address import IPv4Address, UNIXAddress
 from zope.interface.verify import verifyObject
 
-from tests.proxy.streams import HalfClosing, Inline, Listening, Pushing, StreamScene
+from tests.proxy.streams import HalfClosing, Inline, Pushing, StreamScene
 from tests.proxy.support import LINGER_NOW
 from wmesh.proxy.transport import HIGH_WATER, Stream
 
@@ -24,16 +24,9 @@ class ContractTests(StreamScene):
         """Addresses are made when asked for, of the right kind."""
         stream, _, _ = self.stream()
         self.assertIsInstance(stream.getPeer(), UNIXAddress)
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-        far = socket.create_connection(listener.getsockname())
-        self.addCleanup(far.close)
-        near, peer = listener.accept()
-        near.setblocking(False)
-        tcp = Stream(near, self.poller, peer, True)
-        tcp.start(Listening())
+        tcp, _, far = self.tcp_stream()
         self.assertEqual(tcp.getPeer(), IPv4Address("TCP", "127.0.0.1", far.getsockname()[1]))
-        self.assertEqual(tcp.getHost(), IPv4Address("TCP", "127.0.0.1", listener.getsockname()[1]))
+        self.assertEqual(tcp.getHost(), IPv4Address("TCP", "127.0.0.1", far.getpeername()[1]))
         tcp.setTcpNoDelay(True)
         tcp.setTcpKeepAlive(True)
         self.assertTrue(tcp.getTcpNoDelay() and tcp.getTcpKeepAlive())
@@ -136,14 +129,7 @@ class ClosingTests(StreamScene):
 
     async def test_abort_is_seen_as_a_reset(self) -> None:
         """Over TCP the peer sees a reset, not an end."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-        far = socket.create_connection(listener.getsockname())
-        self.addCleanup(far.close)
-        near, peer = listener.accept()
-        near.setblocking(False)
-        stream = Stream(near, self.poller, peer, True)
-        stream.start(Inline())
+        stream, _, far = self.tcp_stream(Inline())
         stream.abortConnection()
         with self.assertRaises(ConnectionResetError):
             far.recv(1)
@@ -167,13 +153,7 @@ class ClosingTests(StreamScene):
         await self.turn()
         self.assertEqual((protocol.data, protocol.told), (b"bye", ["lost"]))
         self.assertTrue(protocol.reason.check(error.ConnectionDone))
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-        far = socket.create_connection(listener.getsockname())
-        near, peer = listener.accept()
-        near.setblocking(False)
-        protocol = Listening()
-        Stream(near, self.poller, peer, True).start(protocol)
+        _, protocol, far = self.tcp_stream()
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
         far.close()
         await self.turn()

@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.cluster.samples import FirstUntried
 from tests.cluster.selecting import QUICK, SelectionCase, of
-from wmesh.cluster.explain import MOST, explain, summary
+from wmesh.cluster.explain import MOST, explain, span, summary
+from wmesh.cluster.member import Standing
 from wmesh.cluster.outcome import Outcome
 from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, Health, Subset
@@ -32,6 +33,7 @@ class ExplainTests(SelectionCase):
         """Everybody is in one of the two lists, with a score or with every reason."""
         self.make(of("a"), of("b"), of("c"))
         self.member("b").admin = AdminState.DRAIN
+        self.member("b").doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual([(one["id"], one["score"]) for one in document["candidates"]], [("a", 0.0), ("c", 1.0)])
@@ -39,6 +41,26 @@ class ExplainTests(SelectionCase):
         self.assertEqual((excluded["id"], excluded["reasons"]), ("b", ["admin state is drain"]))
         self.assertEqual((document["pick"], document["why"]), ("a", "picked by round_robin"))
         self.assertEqual((document["service"], document["key"], document["subset"]), ("pricing", "key", None))
+
+    def test_whose_will_it_is(self) -> None:
+        """Where a person is behind it, who and since when; for a weight as well."""
+        self.make(of("a"), of("b"))
+        drained, heavy = self.member("b"), self.member("a")
+        drained.admin, drained.admin_by, drained.admin_since = AdminState.MAINT, "10.0.0.9 at gw-1", self.now
+        drained.doubt()
+        heavy.directed = Standing(9, self.now, "me")
+        self.now += 200.0
+        self.cluster.stale = True
+        document = self.explained()
+        self.assertEqual(
+            document["excluded"][0]["reasons"], ["admin state is maint, for 3 min 20 s, by 10.0.0.9 at gw-1"]
+        )
+        self.assertEqual(document["candidates"][0]["weight_by"], "me")
+
+    def test_lengths_of_time(self) -> None:
+        """In two units at most."""
+        expected = {-1.0: "0 s", 0.9: "0 s", 61.0: "1 min 1 s", 3600.0: "1 h", 187261.0: "2 d 4 h"}
+        self.assertEqual({seconds: span(seconds) for seconds in expected}, expected)
 
     def test_asking_changes_nothing(self) -> None:
         """Neither the next pick, nor a count, nor a trial of a half-open breaker."""
@@ -118,6 +140,7 @@ class ExplainTests(SelectionCase):
         self.make(of("a"), of("b"), of("c"), panic="none", panic_threshold=50)
         for name in "bc":
             self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual(document["excluded"][0]["reasons"], ["too few of the others are well, and panic = none"])
@@ -132,6 +155,7 @@ class ExplainTests(SelectionCase):
         """For a header: strategy, numbers, the first scores, and how many more."""
         self.make(of("a"), of("b"))
         self.member("b").admin = AdminState.MAINT
+        self.member("b").doubt()
         self.cluster.stale = True
         self.assertEqual(summary(self.explained()), "round_robin of 1 candidates, 1 excluded (a=0)")
         self.make(*(of(f"m{number:02}") for number in range(12)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
@@ -18,15 +18,28 @@ from wmesh.cluster.health import ActiveHealth
 from wmesh.cluster.ramp import Ramp
 from wmesh.model import AdminState, Health, InstanceRecord, LoadSample, OutlierSpec, ServiceSpec
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One aspect of a verdict. `against`: it alone forbids a request now. `since` is by the clock of the mesh."""
+    """One aspect of a verdict. `against`: it alone forbids a request now. `since` is by the clock of the mesh. `by` is
+    who wants it so, if somebody does."""
 
     aspect: str
     against: bool
     text: str
     since: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Generic[T]):
+    """What an operator wants, since when (by the clock of the mesh), and who it was."""
+
+    value: T
+    since: float
+    by: str
 
 
 class Ejection:
@@ -69,17 +82,21 @@ class Member:
     asked before a pick is taken. It is `gone` once the cluster has it no longer. `streak` counts failures in a row;
     `on_probation`, while it grows back after an ejection, one is enough. `pool` belongs to the data plane, which keeps
     its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
-    `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
-    suspect whose checks pass takes requests as ever: suspicion is no verdict. `load` is the last report of what it
-    uses, which came at `load_since`. `checked` is how many seconds its last check took (None: there was none),
-    `warning` what that found that an operator should see to.
+    `settled`: it may take requests, and neither time nor anything but what doubts it changes that or its share, so
+    that a refresh of the cluster need not look at it. `suspect` says why its source does not vouch for it any more,
+    since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever: suspicion is no
+    verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how many seconds its
+    last check took (None: there was none), `warning` what that found that an operator should see to.
+    `directed` is the weight that an operator gave it.
     """
 
     __slots__ = (
         "admin",
+        "admin_by",
         "admin_since",
         "breaker",
         "checked",
+        "directed",
         "doubted",
         "ejection",
         "failures",
@@ -98,6 +115,7 @@ class Member:
         "pool",
         "ramp",
         "record",
+        "settled",
         "share",
         "since",
         "streak",
@@ -119,6 +137,8 @@ class Member:
         self.health = ActiveHealth(spec.check, now)
         self.admin = AdminState.READY
         self.admin_since = now
+        self.admin_by = ""
+        self.directed: Standing[int] | None = None
         self.breaker = _breaker(spec, chance, now)
         self.ejection = Ejection()
         self.streak = 0
@@ -126,6 +146,7 @@ class Member:
         self.most = self.limit = spec.instance_max_connections
         self.gated = self.limit > 0
         self.doubted = False
+        self.settled = False
         self.gone = False
         self.in_flight = 0
         self.picks = 0
@@ -162,6 +183,12 @@ class Member:
     def doubt(self) -> None:
         """Something speaks against it that strategies may not have heard of yet: ask it before each pick is taken."""
         self.doubted = self.gated = True
+        self.settled = False
+
+    def weigh(self, weight: int) -> None:
+        """From now on this is its weight."""
+        self.weight = weight
+        self.share = weight * self.ramp
 
     def takes(self, now: float) -> bool:
         """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""
@@ -201,6 +228,7 @@ class Member:
                 self.admin is not AdminState.READY,
                 f"admin state is {self.admin.name.lower()}",
                 self.admin_since,
+                self.admin_by,
             ),
             Finding(
                 "health",

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.certificates import Authority
 from tests.children import spawn
-from tests.scenarios.survival import RECOVERY, Cable, End, Valkey
+from tests.scenarios.survival import RECOVERY, Cable, End
+from tests.scenarios.valkey import Valkey
 from tests.scenarios.waiting import until
 from wmesh.control.guard import guarded
 from wmesh.control.registry.embedded import find_server

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -18,15 +17,13 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from tests.children import Child, spawn
 from tests.ports import free_port
 from tests.scenarios.clients import Client, Load
 from tests.scenarios.instances import Instance
 from tests.scenarios.program import Program
+from tests.scenarios.valkey import Valkey
 from tests.scenarios.waiting import pause, until
-from wmesh.control.guard import guarded
 from wmesh.control.heartbeat import Heartbeat
-from wmesh.control.registry.embedded import find_server
 from wmesh.control.registry.redis import RedisRegistry
 from wmesh.errors import RegistryError
 from wmesh.model import Address, InstanceRecord, RegistrySpec
@@ -37,43 +34,6 @@ LEASE = 3.0
 HEARTBEAT = 1.0
 RECOVERY = 15.0
 """How long it may take until what was hurt, or lost, is noticed and mended: several leases."""
-
-
-class Valkey:
-    """A server without persistence on a port that it keeps through restarts."""
-
-    def __init__(self, folder: Path, password: str = "", *flags: str) -> None:
-        self.port = free_port()
-        self.password = password
-        self.flags = flags
-        self._folder = folder
-        self.child: Child | None = None
-
-    async def start(self) -> None:
-        flags = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self.flags]
-        flags += ["--requirepass", self.password] if self.password else []
-        self.child = child = spawn(guarded([find_server(), *flags]), self._folder)
-        await until("Valkey is ready", lambda: b"eady to accept connections" in child.output, RECOVERY)
-
-    async def kill(self) -> None:
-        if self.child is not None:
-            self.child.signal(signal.SIGCONT)
-            await self.child.end()
-
-    def url(self, port: int = 0) -> str:
-        login = f":{self.password}@" if self.password else ""
-        return f"redis://{login}127.0.0.1:{port or self.port}/0"
-
-    def ask(self, *words: str) -> bytes:
-        """One command of an operator, at once."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            lines = [("AUTH", self.password)] if self.password else []
-            for command in (*lines, words):
-                parts = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in command)
-                connection.sendall(b"*%d\r\n%b" % (len(command), parts))
-                answer = connection.recv(65536)
-        assert not answer.startswith(b"-"), answer
-        return answer
 
 
 class Cable(Factory):

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from tests.ports import free_port
 from tests.scenarios.clients import Client, Load
 from tests.scenarios.instances import Instance
-from tests.scenarios.meshes import Mesh, free_port, static
+from tests.scenarios.meshes import Mesh, static
 from tests.scenarios.stage import Stage
 from tests.scenarios.test_shared_registry import SECRET, start_server
 from tests.scenarios.waiting import until

@@ -37,6 +37,10 @@ class Child(ProcessProtocol):
         self.errors = b""
         self.ended: int | None = None
 
+    def connectionMade(self) -> None:
+        # The transport forgets it as soon as the process is reaped, which may be before its output ends.
+        self.pid = int(self.transport.pid)
+
     def outReceived(self, data: bytes) -> None:
         self.output += data
 
@@ -46,10 +50,6 @@ class Child(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         value = reason.value
         self.ended = value.exitCode if value.exitCode is not None else -value.signal
-
-    @property
-    def pid(self) -> int:
-        return int(self.transport.pid)
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessExitedAlready):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 class AdminState(enum.IntEnum):
@@ -315,11 +316,18 @@ class RouteSpec:
 
     A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop"). Requests go to
     instances of `subset` only.
+
+    `name` is that of the `[route:NAME]` that declares it; empty: the service's own `routes` do. `options` are what it
+    has otherwise than its service (see `ServiceSpec.on`). `within` is the prefix of the service's own route around it:
+    that one is stripped where prefixes are (empty: its own is).
     """
 
     host: str
     prefix: str
     subset: Subset = Subset()
+    name: str = ""
+    options: tuple[tuple[str, object], ...] = ()
+    within: str = ""
 
     def __str__(self) -> str:
         return f"{self.host}{self.prefix}{self.subset}"
@@ -412,6 +420,21 @@ class ServiceSpec:
     def secure(self) -> bool:
         """Whether instances are spoken to over TLS."""
         return self.tls.enabled or self.protocol == "https"
+
+    def on(self, route: RouteSpec) -> ServiceSpec:
+        """The service as the requests of a route have it: its `options` are (field, value), where "retry.attempts" is
+        a field of the record in the field `retry`.
+        """
+        changes: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {}
+        for path, value in route.options:
+            record, dot, name = path.partition(".")
+            if dot:
+                inner.setdefault(record, {})[name] = value
+            else:
+                changes[record] = value
+        changes.update((record, replace(getattr(self, record), **fields)) for record, fields in inner.items())
+        return replace(self, **changes) if changes else self
 
 
 @dataclass(frozen=True, slots=True)

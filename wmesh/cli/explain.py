@@ -87,6 +87,10 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     if document.get("service") is None:
         yield f"pick       nobody: {document['why']}"
         return
+    if document.get("section"):
+        options = document.get("options") or {}
+        own = [f"{name} = {options.get(name) or '(empty)'}" for name in document.get("overridden") or ()]
+        yield f"section    [{document['section']}]{': ' if own else ''}{', '.join(own)}"
     yield f"service    {document['service']}, {document['strategy']}"
     for name, label in (("subset", "subset"), ("zone", "zone"), ("key", "hashed"), ("bound", "bound to")):
         if document.get(name):

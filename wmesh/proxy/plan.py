@@ -34,7 +34,10 @@ UNKEYED = frozenset(
 
 
 class Plan:
-    """One route of one service. `strip` is how many bytes of the path are the route's own, 0 for none.
+    """One route of one service. `spec` is the service as this route has it (see `ServiceSpec.on`): an option that a
+    route may have has to be read from here, never from what serves all routes (cluster, pool).
+
+    `strip` is how many bytes of the path are taken off, 0 for none.
 
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
@@ -75,7 +78,7 @@ class Plan:
         sticky: Stickiness | None,
         budget: Budget | None = None,
     ) -> None:
-        prefix = normal_prefix(route.prefix).encode("ascii")
+        prefix = normal_prefix(route.within or route.prefix).encode("ascii")
         self.service = spec.name
         self.spec = spec
         self.route = route
@@ -137,7 +140,10 @@ class Plans:
     def plan(self, spec: ServiceSpec, route: RouteSpec) -> Plan:
         """The plan of a route to a service; `spec` may differ from the declared one in what concerns paths."""
         name = spec.name
+        declared, spec = spec, spec.on(route)
         traffic, answer = self._traffic[name], self._answers[name]
+        if spec.fallback != declared.fallback:
+            answer = fixed_answer(spec, f"route:{route.name}")
         plan = Plan(spec, route, self._clusters[name], traffic, self._sticky.get(name), self._budgets[name])
         other = self.specs.get(spec.fallback.service)
         if other is not None:

@@ -385,16 +385,16 @@ class Upstream:
 
     def sweep(self, now: float) -> None:
         exchange = self.exchange
-        spec = self.pool.spec
         if self.tunnel is not None:
-            if self.tunnel.over() and now - self.since > spec.timeout_idle:
+            if self.tunnel.over() and now - self.since > self.tunnel.patience:
                 self.drop()
             return
         if exchange is None:
-            if now - self.idle_since > spec.keepalive_timeout:
+            if now - self.idle_since > self.pool.spec.keepalive_timeout:
                 self.pool.discard(self)
                 self.retire()
             return
+        spec = exchange.plan.spec if exchange.plan is not None else self.pool.spec
         stream = exchange.down.stream
         # An unfinished head is no sign of life: it could come byte by byte for ever.
         if (self.active and not self.partial) or (stream is not None and stream.unsent):

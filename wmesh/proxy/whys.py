@@ -12,6 +12,7 @@ from typing import Any
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.explain import explain
 from wmesh.errors import ControlError, WireError
+from wmesh.model import ServiceSpec
 from wmesh.proxy.decisions import find, recent
 from wmesh.proxy.plan import UNKEYED
 from wmesh.proxy.plane import DataPlane
@@ -20,9 +21,16 @@ from wmesh.wire.request import RequestHead, read_request
 
 
 class Whys:
-    """`wall` answers seconds since 1970."""
+    """`wall` answers seconds since 1970, `effective` the options that a route may have, as they are in a service."""
 
-    def __init__(self, plane: DataPlane, directory: Directory, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        directory: Directory,
+        wall: Callable[[], float] = time.time,
+        effective: Callable[[ServiceSpec], Mapping[str, str]] = lambda spec: {},
+    ) -> None:
+        self._effective = effective
         self._plane = plane
         self._directory = directory
         self._wall = wall
@@ -51,9 +59,13 @@ class Whys:
         if plan.keyed:
             key = (plan.key_of(head) if plan.key_of is not None else b"") or self._peers.client(peer, head)
         bound = plan.sticky.bound(head.lines, plan.cluster.members) if plan.sticky is not None else ""
+        options, usual = self._effective(plan.spec), self._effective(plan.cluster.spec)
         return {
             "request": asked,
             "route": str(plan.route),
+            "section": f"route:{plan.route.name}" if plan.route.name else None,
+            "options": dict(options),
+            "overridden": [name for name, value in options.items() if value != usual[name]],
             "target": plan.target(head.target).decode("ascii", "replace"),
             "bound": bound or None,
             **explain(plan.selection, key, self._plane.clock(), bound),

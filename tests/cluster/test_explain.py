@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.cluster.samples import FirstUntried
 from tests.cluster.test_selection import QUICK, SelectionCase, of
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.explain import MOST, explain, summary
 from wmesh.cluster.outcome import Outcome
+from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, Health, Subset
 
 

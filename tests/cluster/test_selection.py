@@ -8,11 +8,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import FirstUntried, a_cluster, a_member, a_record, a_spec
-from wmesh.cluster.cluster import NEVER, Cluster, Ticket
+from tests.cluster.samples import FirstUntried, a_member, a_record, a_spec
+from wmesh.cluster.cluster import NEVER, Cluster
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Selection, Waiter
+from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, BreakerSpec, OutlierSpec, QueueSpec, Subset
 
 QUICK = BreakerSpec(min_calls=1, failures=1, reset_timeout=5.0, trials=2, ramp=0.0)
@@ -471,19 +472,3 @@ class QueueTests(SelectionCase):
         [granted] = self.told
         assert isinstance(granted, Ticket)
         self.assertEqual(granted.member.record.id, "a")
-
-
-class ReleasedTests(SynchronousTestCase):
-    def test_after_its_instance_is_gone(self) -> None:
-        """Tickets of an instance that left are still counted down, and wake who waits for the service."""
-        cluster = a_cluster(a_member("a"), a_member("b"), spec=a_spec(max_connections=1))
-        held = cluster.whole.acquire(b"", (), 0.0)
-        assert isinstance(held, Ticket)
-        del cluster.members["a"]
-        cluster.stale = True
-        told: list[Ticket | Refusal] = []
-        cluster.whole.wait(b"", (), 0.0, "", NEVER, told.append, told.append)
-        held.release(Outcome.OK, 0.1)
-        [granted] = told
-        assert isinstance(granted, Ticket)
-        self.assertEqual((granted.member.record.id, cluster.in_flight), ("b", 1))

@@ -1,101 +1,31 @@
-"""The live set of instances of one service, and the tickets to use them.
+"""The live set of instances of one service: who of them may take a request, by all that is known of them.
 
 Strategy: `Selection.acquire` (next door) is on the hot path and reads only what `refresh` prepared when something
-changed: who is eligible, with which share, and when time alone will change that (`review_at`). A ticket is paired with
-exactly one `release`; there the evidence of live traffic is taken in: latency, the circuit breaker's window, failures
-in a row. A good answer of a well instance costs two additions; everything else is out of line.
+changed: who is eligible, with which share, and when time alone will change that (`review_at`). What live traffic shows
+comes from the tickets (`wmesh.cluster.ticket`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outcome import CANCELLED, OK, Outcome, Refusal
+from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.outlier import outliers, spare
+from wmesh.cluster.selection import Selection
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, Health, ServiceSpec, Subset
-
-if TYPE_CHECKING:
-    from wmesh.cluster.selection import Selection
 
 NEVER = float("inf")
 MANY = 500
 SPARING = 10e-6
 """Larger clusters are refreshed no more often than once in so many seconds for each member."""
-PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
-
-
-class Ticket:
-    """The right to use one member for one attempt. `generation` is that of the member's breaker when it was given."""
-
-    __slots__ = ("_cluster", "generation", "member", "service_generation", "started")
-
-    def __init__(self, cluster: Cluster, member: Member, now: float) -> None:
-        self._cluster: Cluster | None = cluster
-        self.member = member
-        self.started = now
-        breaker = member.breaker
-        self.generation = 0 if breaker is None else breaker.generation
-        guard = cluster.breaker
-        self.service_generation = 0 if guard is None else guard.generation
-
-    def prove(self, now: float) -> None:
-        """Its instance did what it was asked for and stays in use (a tunnel): good evidence now, none at the end."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        member, seconds = self.member, now - self.started
-        member.streak = 0
-        if member.breaker is not None and member.breaker.observe(False, seconds, self.generation, now):
-            cluster.moved(member, member.breaker, now)
-        if cluster.breaker is not None and cluster.breaker.observe(False, seconds, self.service_generation, now):
-            cluster.moved(None, cluster.breaker, now)
-        self.generation = self.service_generation = PROVED
-
-    def release(self, outcome: Outcome, now: float) -> None:
-        """Give it back, once; a second call does nothing, so that every error path may call it."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        self._cluster = None
-        member = self.member
-        member.in_flight -= 1
-        cluster.in_flight -= 1
-        if outcome is OK:
-            seconds = now - self.started
-            member.latency.observe(seconds, now)
-            member.streak = 0
-            breaker = member.breaker
-            if breaker is not None:
-                window = breaker.window
-                if breaker.plain and now < window.end and self.generation == breaker.generation:
-                    # WHY not observe(): two calls deep, it costs three times as much (bench: micro, cluster).
-                    slot = window.slot
-                    slot[0] += 1
-                    slot[3] += seconds
-                    window.calls += 1
-                    window.seconds += seconds
-                elif breaker.observe(False, seconds, self.generation, now):
-                    cluster.moved(member, breaker, now)
-            if cluster.measured:
-                cluster.answered(self, seconds, now)
-        elif outcome is CANCELLED:
-            if member.breaker is not None:
-                member.breaker.cancel(self.generation)
-            if cluster.breaker is not None:
-                cluster.breaker.cancel(self.service_generation)
-        else:
-            cluster.failed(self, outcome, now)
-        if cluster.waiting:
-            cluster.serve(now, member)
 
 
 class Cluster:
@@ -103,15 +33,15 @@ class Cluster:
 
     `requests` and `failures` count attempts since the start, `checks_passed` and `checks_failed` active checks.
     `selections` are the ways to choose among the members: `whole`, and one for each subset that a route asks for.
-    `limit` bounds the requests in flight; `gradient`, if there is one, moves it. `measured`: good answers concern more
-    than their instance. `make_strategy` builds the strategy of each selection. `tell` hears what traffic did to
-    breakers and who is ejected; `chance` answers numbers in [0, 1).
+    `breaking` are the outcomes that count as failures. `limit` bounds the requests in flight; `gradient`, if there is
+    one, moves it. `measured`: good answers concern more than their instance. `make_strategy` builds the strategy of
+    each selection. `tell` hears what traffic did to breakers and who is ejected; `chance` answers numbers in [0, 1).
     """
 
     __slots__ = (
-        "_breaking",
         "_reviewed",
         "breaker",
+        "breaking",
         "chance",
         "checks_failed",
         "checks_passed",
@@ -150,8 +80,6 @@ class Cluster:
         zone: str = "",
         now: float = 0.0,
     ) -> None:
-        from wmesh.cluster.selection import Selection
-
         self.spec = spec
         self.make_strategy = make_strategy
         self.tell = tell
@@ -178,15 +106,13 @@ class Cluster:
         self.checks_passed = 0
         self.checks_failed = 0
         self.waiting: list[Selection] = []
-        self._breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
+        self.breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
         self._reviewed = 0
         self.whole = Selection(self, make_strategy(spec))
         self.selections: dict[Subset, Selection] = {}
 
     def select(self, subset: Subset) -> Selection:
         """The way to choose among the members of `subset` only; the same object for equal subsets."""
-        from wmesh.cluster.selection import Selection
-
         if not subset:
             return self.whole
         found = self.selections.get(subset)
@@ -195,35 +121,20 @@ class Cluster:
             self.stale = True
         return found
 
-    # --- evidence of live traffic
+    # --- what live traffic leads to: see `Ticket` for how it is counted
 
-    def answered(self, ticket: Ticket, seconds: float, now: float) -> None:
-        """A good answer of a service that is measured as a whole."""
-        if self.breaker is not None and self.breaker.observe(False, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def answered(self, seconds: float, now: float) -> None:
+        """A good answer after `seconds`, of a service that is measured as a whole: the limit may move."""
         if self.gradient is not None and self.gradient.observe(seconds, self.in_flight + 1, now):
             most = self.spec.max_connections
             self.limit = min(self.gradient.limit, most) if most else self.gradient.limit
 
-    def failed(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
-        """An attempt failed, and its instance is to blame."""
-        member = ticket.member
-        seconds = now - ticket.started
-        member.failures += 1
-        self.failures += 1
-        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-        member.latency.observe(max(seconds, self.spec.timeout_first_byte), now)
-        counts = outcome in self._breaking
-        member.streak = member.streak + 1 if counts else 0
-        breaker = member.breaker
-        if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
-            self.moved(member, breaker, now)
-        if self.breaker is not None and self.breaker.observe(counts, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def failed(self, member: Member, outcome: Outcome, now: float) -> None:
+        """One more failure that counts: enough of them in a row eject the member, if it can be spared."""
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = counts and outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
             self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)

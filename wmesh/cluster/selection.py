@@ -16,8 +16,8 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.outcome import Refusal
+from wmesh.cluster.ticket import Ticket
 from wmesh.interfaces import Strategy
 from wmesh.model import Subset
 

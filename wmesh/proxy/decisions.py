@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wmesh.cluster.member import Member
+from wmesh.cluster.ticket import Ticket
 from wmesh.proxy.plan import Plan
 from wmesh.wire.request import RequestHead
 
@@ -38,6 +39,16 @@ def recent(ring: Sequence[Record], count: int, now: float, wall: float) -> list[
     """The last ones, the newest first."""
     newest = list(ring)[-count:] if count > 0 else []
     return [_describe(record, now, wall) for record in reversed(newest)]
+
+
+def told(ticket: Ticket | None, attempts: int, notes: Sequence[Note]) -> bytes:
+    """The same as a line of the answer, for a trusted client that asked for it: who was picked, and what happened on
+    the way."""
+    steps = "; ".join(what for _, what in notes)
+    text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={attempts}; {steps}"
+    # What failed may be told in words of the instance: no line may end before its end.
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
+    return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
 
 
 def _describe(record: Record, now: float, wall: float) -> dict[str, Any]:

@@ -242,6 +242,22 @@ class RetrySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgeSpec:
+    """When another instance is asked beside one that takes long (options `hedge_*`); by default never.
+
+    After `delay` seconds, or after what `quantile` percent of the answers took lately to begin (0: this is not looked
+    at), but not before `delay`.
+    """
+
+    delay: float = 0.0
+    quantile: int = 0
+
+    @property
+    def enabled(self) -> bool:
+        return self.delay > 0.0 or self.quantile > 0
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSpec:
     """What a client gets when all instances fail (options `fallback*`).
 
@@ -407,6 +423,7 @@ class ServiceSpec:
     keepalive_timeout: float = 50.0
     retry: RetrySpec = field(default_factory=RetrySpec)
     retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
+    hedge: HedgeSpec = field(default_factory=HedgeSpec)
     fallback: FallbackSpec = field(default_factory=FallbackSpec)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0

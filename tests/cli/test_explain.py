@@ -123,3 +123,11 @@ class ExplainTests(CommandCase):
         self.assertIn("section    [route:pay]: fallback_file = (empty)\n", self.wmesh("explain", "/pay")[1])
         self.documents["/service-mesh/explain?path=%2Fpay"] = {**PICKED, **own, "overridden": []}
         self.assertIn("section    [route:pay]\n", self.wmesh("explain", "/pay")[1])
+
+    def test_hedging(self) -> None:
+        """When another instance would be asked as well."""
+        path = "/service-mesh/explain?path=%2Fpay"
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": 12.5, "samples": 300}}
+        self.assertIn("hedged     after 12.5 ms; 300 answers are known\n", self.wmesh("explain", "/pay")[1])
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": None, "samples": 3}}
+        self.assertIn("hedged     not yet; 3 answers are known\n", self.wmesh("explain", "/pay")[1])

@@ -14,7 +14,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.errors import ControlError
 from wmesh.events import InstancesReset
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import CheckSpec, GatewaySpec, RouteSpec, StickySpec, Subset
+from wmesh.model import CheckSpec, GatewaySpec, HedgeSpec, RouteSpec, StickySpec, Subset
 from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -121,3 +121,12 @@ class WhysTests(SynchronousTestCase):
         self.assertEqual(found["options"], {"retry_attempts": "2", "timeout_idle": "2"})
         found = self.ask("/shop/")
         self.assertEqual((found["section"], found["overridden"], found["options"]["timeout_idle"]), (None, [], "60"))
+
+    def test_hedging(self) -> None:
+        """After how long another instance would be asked, where that is done at all."""
+        self.make()
+        self.assertIsNone(self.ask("/shop/")["hedging"])
+        self.make(hedge=HedgeSpec(delay=0.25))
+        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": 250.0, "samples": 0})
+        self.make(hedge=HedgeSpec(quantile=90))
+        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": None, "samples": 0})

@@ -95,6 +95,10 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, label in (("subset", "subset"), ("zone", "zone"), ("key", "hashed"), ("bound", "bound to")):
         if document.get(name):
             yield f"{label:<10} {document[name]}"
+    if document.get("hedging"):
+        after = document["hedging"].get("after_ms")
+        answers = f"{document['hedging']['samples']} answers are known"
+        yield f"hedged     {f'after {after:g} ms' if after is not None else 'not yet'}; {answers}"
     if document["panic"]:
         yield "panic      too few are well, so the evidence is not believed"
     yield f"pick       {document['pick'] or 'nobody'}: {document['why']}"

@@ -97,6 +97,38 @@ RETRIES = (
     ),
 )
 
+HEDGES = (
+    Option(
+        "hedge_delay",
+        kinds.duration(0, 60),
+        "After how long without a byte of an answer another instance is asked as well: the first answer counts, the"
+        " other attempt is cancelled. With ``hedge_quantile`` it is never sooner than this. 0: only by"
+        " ``hedge_quantile``.",
+        "hedge_delay = 200ms",
+        field="hedge.delay",
+        notes=(
+            "Only for requests that may be made twice: GET, HEAD, PUT, DELETE, OPTIONS, TRACE. Never for clients that a"
+            " cookie binds to an instance, nor for WebSockets.",
+            "It takes room in ``retry_budget`` as a retry does.",
+        ),
+        on_route=True,
+    ),
+    Option(
+        "hedge_quantile",
+        kinds.whole(0, 99, "percent of the answers", zero="only by hedge_delay"),
+        "Another instance is asked as well after the time in which this share of the route's answers began lately (in"
+        " the last minute).",
+        "hedge_quantile = 95",
+        field="hedge.quantile",
+        notes=(
+            "With less than 100 answers in that time ``hedge_delay`` holds alone.",
+            "Where one instance of five may be slow, 95 is too much: a fifth of all answers is slow then, and the time"
+            " of 95 percent is a slow one. Take 75.",
+        ),
+        on_route=True,
+    ),
+)
+
 DEADLINES = (
     Option(
         "timeout_request",

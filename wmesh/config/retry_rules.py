@@ -18,6 +18,7 @@ TAKEN = frozenset((*OURS, "forwarded", "keep-alive", "max-forwards", "via", "x-r
 def check_retries(draft: Draft, section: str, spec: ServiceSpec) -> None:
     """Apply them to one service, in `section`; or to what a route has made of it, in that route's section."""
     _fallback(draft, section, spec)
+    _hedges(draft, section, spec)
     name = spec.deadline_header.lower()
     if name in TAKEN or name.startswith("x-forwarded-"):
         message = f"{spec.deadline_header} says something else in a request"
@@ -28,6 +29,20 @@ def check_retries(draft: Draft, section: str, spec: ServiceSpec) -> None:
         draft.notes.append(
             f"[{section}] timeout_request: {show_duration(whole)} is no more than timeout_first_byte"
             f" ({show_duration(first)}), so an instance that hangs leaves no time to ask another one"
+        )
+
+
+def _hedges(draft: Draft, section: str, spec: ServiceSpec) -> None:
+    given = [option for option in ("hedge_delay", "hedge_quantile") if draft.given(section, option)]
+    if not given or not spec.hedge.enabled:
+        return
+    if spec.hedge.delay >= spec.timeout_first_byte:
+        shown = f"{show_duration(spec.hedge.delay)} is no less than timeout_first_byte"
+        draft.notes.append(f"[{section}] hedge_delay: {shown}, so no second instance is ever asked")
+    if spec.sticky.enabled:
+        draft.notes.append(
+            f"[{section}] {given[0]}: sticky_sessions bind clients to instances, and no second instance is asked for"
+            " those that are bound"
         )
 
 

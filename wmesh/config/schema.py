@@ -20,7 +20,7 @@ from wmesh.config import kinds, places
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
-from wmesh.config.retry_options import DEADLINES, FALLBACKS, RETRIES
+from wmesh.config.retry_options import DEADLINES, FALLBACKS, HEDGES, RETRIES
 from wmesh.config.tls_options import TLS
 from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
 from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, RouteSpec, ServiceSpec
@@ -570,6 +570,7 @@ SERVICE = _section(
         notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
     ),
     *RETRIES,
+    *HEDGES,
     *FALLBACKS,
     Option(
         "timeout_connect",

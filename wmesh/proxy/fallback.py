@@ -134,6 +134,9 @@ def fall_back(exchange: Exchange, reply: LocalReply, now: float) -> None:
     exchange.bound = ""
     if exchange.retrying is not None:
         exchange.retrying.sorry = ()
-    if away.keyed:
-        exchange.find_key(away)
+    if exchange.hedge is not None:
+        exchange.hedge.end()
+        exchange.hedge = None
+    if away.extras:
+        exchange.prepare(away, now)
     exchange.attempt(now)

@@ -15,6 +15,7 @@ from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.fallback import Fallback, fixed_answer
+from wmesh.proxy.hedging import Hedging
 from wmesh.wire.fields import CLAIMS
 from wmesh.wire.request import IDEMPOTENT
 
@@ -43,14 +44,17 @@ class Plan:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
     `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
-    `fallback` is what there is for when all instances fail.
+    `fallback` is what there is for when all instances fail, `hedging` (if there is any) says when another one is asked
+    beside one that takes long. `extras`: keys, cookies or hedging have something to do for each request.
     """
 
     __slots__ = (
         "budget",
         "cluster",
         "deadline_name",
+        "extras",
         "fallback",
+        "hedging",
         "key_of",
         "keyed",
         "prefix_line",
@@ -102,6 +106,8 @@ class Plan:
         self.strip = len(prefix) if spec.strip_prefix else 0
         self.prefix_line = b"X-Forwarded-Prefix: %b\r\n" % prefix if self.strip else b""
         self.websocket = spec.protocol == "websocket"
+        self.hedging = Hedging(spec.hedge) if spec.hedge.enabled else None
+        self.extras = self.keyed or sticky is not None or self.hedging is not None
 
     def target(self, target: bytes) -> bytes:
         """The target as the instance knows it."""

@@ -17,6 +17,7 @@ from wmesh.proxy.decisions import Record
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.proxy.trust import Contexts
+from wmesh.proxy.watches import Watches
 from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
@@ -50,6 +51,7 @@ class DataPlane:
         self.deadlines = Deadlines(reactor, clock)
         self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
+        self.watches = Watches(reactor, clock)
         self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
         self.accepted = 0
@@ -101,6 +103,7 @@ class DataPlane:
             connection.abort()
         for pool in list(self.pools.values()):
             pool.close()
+        self.watches.stop()
         self.deadlines.stop()
         self.deadlines.waiting.clear()
         self.poller.close()

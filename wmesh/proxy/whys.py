@@ -14,7 +14,7 @@ from wmesh.cluster.explain import explain
 from wmesh.errors import ControlError, WireError
 from wmesh.model import ServiceSpec
 from wmesh.proxy.decisions import find, recent
-from wmesh.proxy.plan import UNKEYED
+from wmesh.proxy.plan import UNKEYED, Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.wire.forwarded import Peers
 from wmesh.wire.request import RequestHead, read_request
@@ -65,6 +65,7 @@ class Whys:
             "route": str(plan.route),
             "section": f"route:{plan.route.name}" if plan.route.name else None,
             "options": dict(options),
+            "hedging": _hedging(plan, self._plane.clock()),
             "overridden": [name for name, value in options.items() if value != usual[name]],
             "target": plan.target(head.target).decode("ascii", "replace"),
             "bound": bound or None,
@@ -92,3 +93,12 @@ class Whys:
             return read_request(block.encode("latin-1", "replace"), self._plane.limits)
         except WireError as error:
             raise ControlError(f"that is not a request: {error}", 422) from error
+
+
+def _hedging(plan: Plan, now: float) -> dict[str, Any] | None:
+    """After how long another instance would be asked as well (null: not yet known), and of how many answers that is."""
+    if plan.hedging is None:
+        return None
+    after = plan.hedging.after(now)
+    milliseconds = None if after is None else round(after * 1000.0, 3)
+    return {"after_ms": milliseconds, "samples": plan.hedging.samples(now)}

@@ -121,8 +121,8 @@ class QueueTests(Scene):
         await self.queued(1)
         self.told.callback(None)
         await client.answer()
-        found = {record[4].target: record for record in self.plane.decisions}
-        self.assertEqual([what.partition(":")[0] for _, what in found[b"/next"][7]], ["waits", "shop-0 can take it"])
+        found = {record[5]: record for record in self.plane.decisions}
+        self.assertEqual([what.partition(":")[0] for _, what in found[b"/next"][8]], ["waits", "shop-0 can take it"])
         first = found[b"/first"]
-        assert first[6] is not None
-        self.assertEqual((first[5], first[6].record.id, list(first[7])), (200, "shop-0", []))
+        assert first[7] is not None
+        self.assertEqual((first[6], first[7].record.id, list(first[8])), (200, "shop-0", []))

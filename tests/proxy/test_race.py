@@ -75,7 +75,7 @@ class RaceTests(Scene):
         self.assertTrue(asked.startswith("shop-0 has not answered within "), asked)
         self.assertTrue(asked.endswith(" ms: shop-1 is asked as well"), asked)
         self.assertEqual(first, "shop-1 answered first")
-        self.assertEqual(self.plane.decisions[-1][6], two)
+        self.assertIs(self.plane.decisions[-1][-2], two)
         self.assertEqual(self.idle(), 1)
 
     async def test_the_first_wins(self) -> None:
@@ -92,6 +92,31 @@ class RaceTests(Scene):
         await self.until(lambda: len(held.taken) == 2)
         held.taken[1].send(response(b"again"))
         self.assertEqual((await client.answer()).body, b"again")
+
+    async def test_a_request_that_comes_again(self) -> None:
+        """One whose bytes are remembered is raced like any other, and its head sent whole."""
+        slow = [False]
+        held = Held()
+
+        async def script(conversation: Conversation) -> None:
+            while not slow[0]:
+                conversation.send(response((await take(conversation)).target))
+            await held(conversation)
+
+        quick = self.instance(polite)
+        await self.open(self.instance(script), quick, hedge=HedgeSpec(delay=0.1))
+        client = await self.client()
+        for _ in range(4):
+            client.send(request(target=b"/again"))
+            await client.answer()
+        slow[0] = True
+        client.send(request(target=b"/again"))
+        self.assertEqual((await client.answer()).body, b"/again")
+        client.send(request(target=b"/again"))
+        self.assertEqual((await client.answer()).body, b"/again")
+        self.assertEqual({message.target for message in quick.requests}, {b"/again"})
+        self.assertEqual(self.counts()[1], 1)
+        await self.at_peace()
 
     async def test_an_answer_in_pieces(self) -> None:
         """What comes behind the head of the winner goes on to the client, however it is framed, and however long."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
@@ -137,7 +138,7 @@ class Member:
         self.suspect_since = now
         self.checked: float | None = None
         self.warning = ""
-        self.pool: object | None = None
+        self.pool: Any = None
 
     def eligible(self, now: float) -> bool:
         """May be among those that strategies choose from. What changes with each request is left to `admits`."""

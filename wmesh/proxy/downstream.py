@@ -108,6 +108,14 @@ class Downstream:
             return
         self.active = True
         scan = 0
+        if self.current is None and not self.partial:
+            flow = self.plane.flows.get(data)
+            if flow is not None:
+                self.current = exchange = Exchange(self.plane, self, flow.head)
+                self.parsing = True
+                exchange.follow(flow)
+                self.parsing = False
+                return
         if self.receiving is not None:
             data = self._body(data)
         elif self.partial:
@@ -144,11 +152,14 @@ class Downstream:
                     continue
                 self._refuse(for_status(fault.status, fault.reason))
                 break
+            alone = not start and end + 4 == len(data)
             start = end + 4
             self.current = exchange = Exchange(plane, self, head)
             if not head.has_body:
                 exchange.begin()
                 if start == len(data):
+                    if alone:
+                        plane.flows.learn(data, exchange)
                     break
                 continue
             self.receiving = exchange.body
@@ -249,7 +260,7 @@ class Downstream:
                 dirty, self.dirty = self.dirty, None
                 if dirty is not None:
                     dirty.flush()
-            if not self.partial or self.current is None or self.receiving is not None:
+            if self.held and (not self.partial or self.current is None or self.receiving is not None):
                 self.release(HOLD_PIPELINE)
             if self.half_closed and self.current is None and self.transport is not None:
                 self.transport.loseConnection()

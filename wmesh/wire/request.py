@@ -187,15 +187,18 @@ _PLAIN_LINE = re.compile(rb"([A-Z]+) (/[!\"$&-\[\]-~]*) HTTP/1\.([01])")
 
 def _read_line(line: bytes) -> tuple[bytes, bytes, int]:
     match = _PLAIN_LINE.fullmatch(line)
-    if match is not None and b"/." not in match[2] and match[1] in METHODS:
-        known = METHODS[match[1]], match[2], int(match[3])
-    else:
-        known = request_line(line)
-        method, target, _ = known
-        if target[:1] == b"/":
-            check_path(target)
-        elif target == b"*" and method != b"OPTIONS":
-            raise WireError("the target * goes with OPTIONS only")
+    if match is not None:
+        method, target, minor = match.groups()
+        if method in METHODS and b"/." not in target:
+            known = METHODS[method], target, 1 if minor == b"1" else 0
+            _LINES.met(line, known)
+            return known
+    known = request_line(line)
+    method, target, _ = known
+    if target[:1] == b"/":
+        check_path(target)
+    elif target == b"*" and method != b"OPTIONS":
+        raise WireError("the target * goes with OPTIONS only")
     _LINES.met(line, known)
     return known
 

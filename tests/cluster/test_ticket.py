@@ -77,7 +77,7 @@ class TicketTests(SynchronousTestCase):
         held = a_ticket(cluster, now=2.0)
         assert member.breaker is not None
         self.assertEqual((member.breaker.state, member.breaker.trying), (HALF_OPEN, False))
-        held.outrun(5.0)
+        held.outrun(30.0)
         self.assertEqual((member.breaker.state, member.breaker.trying), (HALF_OPEN, True))
 
 

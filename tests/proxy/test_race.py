@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.proxy.support import Conversation, Instance, Scene, polite, request, response, says, silent, take
-from wmesh.model import Address, FallbackSpec, HedgeSpec, QueueSpec, RetrySpec, RouteSpec, ServiceSpec
+from wmesh.events import InstanceAdded
+from wmesh.model import (
+    Address,
+    CheckSpec,
+    FallbackSpec,
+    HedgeSpec,
+    InstanceRecord,
+    QueueSpec,
+    RetrySpec,
+    RouteSpec,
+    ServiceSpec,
+)
 from wmesh.proxy.exchange import Exchange
 from wmesh.proxy.hedging import Hedging
 from wmesh.proxy.pool import Dial
@@ -242,25 +254,33 @@ class RaceTests(Scene):
         held.taken[0].send(b"nonsense\r\n\r\n")
         answer = await client.answer()
         self.assertEqual((answer.status, answer.json()["error"]), (502, "instance_sent_invalid_response"))
+        self.assertEqual(answer.value(b"Retry-After"), b"9")
         await self.at_peace()
 
     async def test_to_another_service(self) -> None:
-        """A fallback's request has the hedging of that service, and nothing of the first one's."""
-        held = Held()
-        spare = ServiceSpec("spare", routes=(), hedge=HedgeSpec(delay=30.0))
+        """What goes to a fallback is hedged as that service is, and no more as the first one was."""
+        slow, bystander = Held(), self.instance()
+        spare = ServiceSpec("spare", check=CheckSpec(enabled=False), routes=())
         await self.open(
-            self.instance(held),
-            self.instance(FAILS),
-            fallback=FallbackSpec(service="spare", status=503, body="sorry"),
+            self.instance(says(b"", reset=True)),
+            fallback=FallbackSpec(service="spare"),
             others=(spare,),
-            retry=RetrySpec(attempts=1),
-            **SOON,
+            retry=RetrySpec(attempts=0),
+            hedge=HedgeSpec(delay=0.05),
         )
+        for number, instance in enumerate((self.instance(slow), bystander)):
+            record = InstanceRecord("spare", f"spare-{number}", instance.address, origin="static")
+            self.directory.apply(InstanceAdded(record))
         client = await self.client()
         client.send(request())
-        await self.until(lambda: self.cluster.failures == 1)
-        held.taken[0].reset()
-        self.assertEqual((await client.answer()).body, b"sorry")
+        await self.until(lambda: slow.taken)
+        [exchange] = [connection.current for connection in self.plane.connections]
+        assert exchange is not None
+        self.assertIsNone(exchange.hedge)
+        await self.until(lambda: not len(self.plane.watches))
+        slow.answer(b"spare")
+        self.assertEqual((await client.answer()).body, b"spare")
+        self.assertEqual((bystander.requests, self.counts()), ([], (0, 0, 0)))
         await self.at_peace()
 
     async def test_interim_answers(self) -> None:
@@ -271,7 +291,7 @@ class RaceTests(Scene):
             conversation.send(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", response(b"quick"))
 
         _, client = await self.race(self.instance(script))
-        answer = await client.answer()
+        answer = await client.message()
         self.assertEqual((answer.status, answer.body), (200, b"quick"))
         await self.at_peace()
 
@@ -353,26 +373,87 @@ class RaceTests(Scene):
         other.reset()
         await self.at_peace()
 
-    async def test_while_it_is_being_connected(self) -> None:
-        """Who does not even accept takes long, too; the connection is kept if it comes after all."""
-        held = Held()
-        first, second = self.instance(held), self.instance(says(response(b"quick")))
-        await self.open(first, second, **SOON)
-        pools: list[Any] = []
-        begin = Dial.begin
+    def accepts_late(self, instance: Instance) -> Callable[[], None]:
+        """Connections to this instance are not made before what is answered is called."""
+        begin, late = Dial.begin, []
 
-        def late(dial: Dial, family: int, target: Any) -> None:
-            if target[1] == first.address.port:
-                pools.append((dial, family, target))
+        def delayed(dial: Dial, family: int, target: Any) -> None:
+            if target[1] == instance.address.port:
+                late.append((dial, family, target))
             else:
                 begin(dial, family, target)
 
-        self.patch(Dial, "begin", late)
+        def accept() -> None:
+            self.patch(Dial, "begin", begin)
+            for dial, family, target in late:
+                dial.begin(family, target)
+
+        self.patch(Dial, "begin", delayed)
+        return accept
+
+    async def test_while_it_is_being_connected(self) -> None:
+        """Who does not even accept takes long, too; the connection is kept if it comes after all."""
+        first, second = self.instance(polite), self.instance(says(response(b"quick")))
+        await self.open(first, second, **SOON)
+        accept = self.accepts_late(first)
         self.assertEqual((await self.ask(request())).body, b"quick")
-        self.patch(Dial, "begin", begin)
-        dial, family, target = pools[0]
-        dial.begin(family, target)
+        accept()
         await self.until(lambda: self.idle() == 2)
+        self.assertEqual(first.requests, [])
+        await self.at_peace()
+
+    async def test_it_is_connected_after_all(self) -> None:
+        """An instance that accepts while another one has been asked gets the request, and may still win."""
+        second = Held()
+        first = self.instance(says(response(b"first")))
+        await self.open(first, self.instance(second), **SOON)
+        accept = self.accepts_late(first)
+        client = await self.client()
+        client.send(request())
+        await self.until(lambda: second.taken)
+        accept()
+        self.assertEqual((await client.answer()).body, b"first")
+        await self.at_peace()
+
+    async def test_the_first_fails_before_the_second_is_connected(self) -> None:
+        """The second attempt is the only one from then on, and goes on where it is."""
+        second = self.instance(says(response(b"second")))
+        held = Held()
+        await self.open(self.instance(held), second, **SOON)
+        accept = self.accepts_late(second)
+        client = await self.client()
+        client.send(request())
+        await self.until(lambda: self.counts() == (1, 0, 0))
+        held.taken[0].reset()
+        await self.until(lambda: self.cluster.failures == 1)
+        accept()
+        self.assertEqual((await client.answer()).body, b"second")
+        await self.at_peace()
+
+    async def test_by_what_answers_took(self) -> None:
+        """Each answer of a request that may be made twice is one that the time is told from, and nobody is looked at
+        any more once he has it."""
+        held = Held()
+        await self.open(self.instance(), self.instance(held), hedge=HedgeSpec(quantile=50))
+        client = await self.client()
+        for method in (b"GET", b"POST", b"PUT"):
+            client.send(request(method, b"/", body=b"x"))
+            await client.answer()
+        plan = self.plane.router.match(b"", b"/")
+        assert plan is not None and plan.hedging is not None
+        self.assertEqual(plan.hedging.samples(self.plane.clock()), 2)
+
+    async def test_each_attempt_has_its_time(self) -> None:
+        """The time counts from when the instance was asked that has the request now."""
+        _, client = await self.race(self.instance(polite), hedge=HedgeSpec(delay=100.0))
+        [exchange] = [connection.current for connection in self.plane.connections]
+        assert exchange is not None and exchange.hedge is not None and exchange.ticket is not None
+        began = exchange.ticket.started
+        exchange.hedge.due(began + 99.0)
+        self.assertEqual(self.counts(), (0, 0, 0))
+        exchange.hedge.due(began + 100.0)
+        self.assertEqual((await client.answer()).body, b"/")
+        self.assertEqual(self.counts(), (1, 1, 0))
         await self.at_peace()
 
     async def test_only_on_its_route(self) -> None:

@@ -21,6 +21,8 @@ from wmesh.events import (
     InstanceAdded,
     InstanceRemoved,
     InstancesReset,
+    InstanceUpdated,
+    WeightChanged,
 )
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, CheckSpec, Health, OutlierSpec, QueueSpec, ServiceSpec
 
@@ -105,6 +107,73 @@ class RefreshTests(SynchronousTestCase):
         assert isinstance(strategy, FirstUntried)
         self.assertEqual(strategy.rebuilds, 1)
         self.assertEqual(a_ticket(cluster, now=100.1).member.record.id, "a-new-one")
+
+    def test_only_who_may_have_changed_is_looked_at(self) -> None:
+        """A refresh asks those whom something spoke against or for, or whose ramp or ejection time moves."""
+        looked: list[str] = []
+        refresh = Member.refresh
+
+        def watched(member: Member, now: float) -> float:
+            looked.append(member.record.id)
+            return refresh(member, now)
+
+        self.patch(Member, "refresh", watched)
+        now = 100.0
+        spec = a_spec(check=CheckSpec(enabled=False), slow_start=30.0)
+        directory = Directory([spec], lambda spec: FirstUntried(), lambda: now)
+        directory.apply(InstancesReset("registry", tuple(a_record(f"m{number}") for number in range(9))))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(now)
+        self.assertEqual(len(looked), 9)
+        looked.clear()
+        directory.apply(InstanceRemoved("pricing", "m0", "deregistered"))
+        directory.apply(AdminStateChanged("pricing", "m1", AdminState.DRAIN))
+        now = 110.0
+        directory.apply(InstanceAdded(a_record("n")))
+        cluster.eject(cluster.members["m2"], "a test", True, now)
+        for now in (110.0, 115.0):
+            looked.clear()
+            cluster.refresh(now)
+            self.assertEqual(sorted(looked), ["m1", "m2", "n"])
+            self.assertEqual([member.record.id for member in cluster.eligible], [f"m{n}" for n in range(3, 9)] + ["n"])
+        self.assertGreater(cluster.members["n"].ramp, 0.1)
+        directory.apply(AdminStateChanged("pricing", "m1", AdminState.READY))
+        for now in (1000.0, 1100.0, 1200.0):
+            looked.clear()
+            cluster.refresh(now)
+        self.assertEqual((looked, len(cluster.eligible)), ([], 9))
+
+    def test_a_weight_counts_whoever_was_looked_at(self) -> None:
+        """Weights come by records and from the operator; neither makes anybody doubtful."""
+        directory = Directory([a_spec(check=CheckSpec(enabled=False))], lambda spec: FirstUntried(), lambda: 0.0)
+        directory.apply(InstanceAdded(a_record("a")))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(0.0)
+        for event, share in (
+            (InstanceUpdated(a_record("a", weight=5)), 5.0),
+            (WeightChanged("pricing", "a", 7), 7.0),
+            (WeightChanged("pricing", "a", None), 5.0),
+        ):
+            directory.apply(event)
+            self.assertTrue(cluster.stale)
+            cluster.refresh(0.0)
+            self.assertEqual(cluster.members["a"].share, share)
+
+    def test_after_a_panic_nobody_is_forgotten(self) -> None:
+        """Where `panic = none` let nobody serve, those who were well all the time serve again when enough are."""
+        spec = a_spec(check=CheckSpec(enabled=False), panic="none", panic_threshold=50)
+        directory = Directory([spec], lambda spec: FirstUntried(), lambda: 0.0)
+        directory.apply(InstancesReset("registry", tuple(a_record(name) for name in "abc")))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(0.0)
+        for name in "ab":
+            cluster.eject(cluster.members[name], "a test", True, 0.0)
+        for _ in range(2):
+            cluster.refresh(0.0)
+            self.assertEqual((cluster.panicking, cluster.eligible), (True, []))
+        cluster.readmit(cluster.members["a"], "a test", 1.0)
+        cluster.refresh(1.0)
+        self.assertEqual([member.record.id for member in cluster.eligible], ["a", "c"])
 
 
 class LiveCase(SynchronousTestCase):

@@ -93,12 +93,14 @@ class BoundTests(SelectionCase):
         self.make(of("a"), of("b", limit=1), of("c", version="2"))
         self.assertEqual(self.who(prefer="gone"), "a")
         self.member("c").admin = AdminState.DRAIN
+        self.member("c").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(prefer="c"), "a")
         self.assertEqual(self.who(self.member("b"), prefer="b"), "a")
         self.assertEqual(self.who(prefer="b"), "b")
         self.assertEqual(self.who(prefer="b"), "a")
         self.member("c").admin = AdminState.READY
+        self.member("c").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(prefer="a", subset=Subset("2")), "c")
 
@@ -227,11 +229,13 @@ class ZoneTests(SelectionCase):
         self.make(of("a", zone="x"), of("b", zone="y"), of("c", zone="y"), zone="y")
         self.assertEqual(self.who(), "b")
         self.member("b").admin = AdminState.DRAIN
+        self.member("b").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(), "c")
         self.make(of("a", zone="x"), *(of(name, zone="y") for name in "bcd"), zone="y")
         for name in "bc":
             self.member(name).admin = AdminState.DRAIN
+            self.member(name).doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(), "a")
 
@@ -372,6 +376,7 @@ class QueueTests(SelectionCase):
         for _ in range(10):
             self.wait()
         self.member("a").admin = AdminState.MAINT
+        self.member("a").doubt()
         self.cluster.stale = True
         self.cluster.review(0.5)
         self.assertEqual([one.reason for one in self.told if isinstance(one, Refusal)], ["no_healthy_instance"] * 10)

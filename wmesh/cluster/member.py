@@ -69,10 +69,11 @@ class Member:
     asked before a pick is taken. It is `gone` once the cluster has it no longer. `streak` counts failures in a row;
     `on_probation`, while it grows back after an ejection, one is enough. `pool` belongs to the data plane, which keeps
     its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
-    `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty otherwise. A
-    suspect whose checks pass takes requests as ever: suspicion is no verdict. `load` is the last report of what it
-    uses, which came at `load_since`. `checked` is how many seconds its last check took (None: there was none),
-    `warning` what that found that an operator should see to.
+    `settled`: it may take requests, and neither time nor anything but what doubts it changes that or its share, so
+    that a refresh of the cluster need not look at it. `suspect` says why its source does not vouch for it any more,
+    since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever: suspicion is no
+    verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how many seconds its
+    last check took (None: there was none), `warning` what that found that an operator should see to.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class Member:
         "pool",
         "ramp",
         "record",
+        "settled",
         "share",
         "since",
         "streak",
@@ -126,6 +128,7 @@ class Member:
         self.most = self.limit = spec.instance_max_connections
         self.gated = self.limit > 0
         self.doubted = False
+        self.settled = False
         self.gone = False
         self.in_flight = 0
         self.picks = 0
@@ -162,6 +165,12 @@ class Member:
     def doubt(self) -> None:
         """Something speaks against it that strategies may not have heard of yet: ask it before each pick is taken."""
         self.doubted = self.gated = True
+        self.settled = False
+
+    def weigh(self, weight: int) -> None:
+        """From now on this is its weight."""
+        self.weight = weight
+        self.share = weight * self.ramp
 
     def takes(self, now: float) -> bool:
         """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""

@@ -129,5 +129,7 @@ class ExplainTests(CommandCase):
         path = "/service-mesh/explain?path=%2Fpay"
         self.documents[path] = {**PICKED, "hedging": {"after_ms": 12.5, "samples": 300}}
         self.assertIn("hedged     after 12.5 ms; 300 answers are known\n", self.wmesh("explain", "/pay")[1])
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": 12.5, "samples": None}}
+        self.assertIn("hedged     after 12.5 ms\n", self.wmesh("explain", "/pay")[1])
         self.documents[path] = {**PICKED, "hedging": {"after_ms": None, "samples": 3}}
         self.assertIn("hedged     not yet; 3 answers are known\n", self.wmesh("explain", "/pay")[1])

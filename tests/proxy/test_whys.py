@@ -125,6 +125,6 @@ class WhysTests(SynchronousTestCase):
         self.make()
         self.assertIsNone(self.ask("/shop/")["hedging"])
         self.make(hedge=HedgeSpec(delay=0.25))
-        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": 250.0, "samples": 0})
+        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": 250.0, "samples": None})
         self.make(hedge=HedgeSpec(quantile=90))
         self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": None, "samples": 0})

@@ -96,9 +96,9 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         if document.get(name):
             yield f"{label:<10} {document[name]}"
     if document.get("hedging"):
-        after = document["hedging"].get("after_ms")
-        answers = f"{document['hedging']['samples']} answers are known"
-        yield f"hedged     {f'after {after:g} ms' if after is not None else 'not yet'}; {answers}"
+        after, samples = document["hedging"].get("after_ms"), document["hedging"].get("samples")
+        known = "" if samples is None else f"; {samples} answers are known"
+        yield f"hedged     {f'after {after:g} ms' if after is not None else 'not yet'}{known}"
     if document["panic"]:
         yield "panic      too few are well, so the evidence is not believed"
     yield f"pick       {document['pick'] or 'nobody'}: {document['why']}"

@@ -59,7 +59,7 @@ EXPLAINED = {
     "section?": str,
     "options?": {str: str},
     "overridden?": [str],
-    "hedging?": {"after_ms?": NUMBER, "samples": int},
+    "hedging?": {"after_ms?": NUMBER, "samples?": int},
     "pick?": str,
     "why": str,
     "subset?": str,

@@ -385,6 +385,7 @@ class Exchange:
 
     # --- other ends
 
+    # What a connection tells whom it serves; one that runs beside another one has its own (`wmesh.proxy.race`).
     attempt_failed = attempt_failed
     wants_another = wants_another
 

@@ -96,9 +96,11 @@ class Whys:
 
 
 def _hedging(plan: Plan, now: float) -> dict[str, Any] | None:
-    """After how long another instance would be asked as well (null: not yet known), and of how many answers that is."""
+    """After how long another instance would be asked as well (null: not yet known), and from how many answers that is
+    told (null: it is fixed)."""
     if plan.hedging is None:
         return None
     after = plan.hedging.after(now)
     milliseconds = None if after is None else round(after * 1000.0, 3)
-    return {"after_ms": milliseconds, "samples": plan.hedging.samples(now)}
+    samples = plan.hedging.samples(now) if plan.hedging.spec.quantile else None
+    return {"after_ms": milliseconds, "samples": samples}

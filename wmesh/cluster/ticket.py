@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmesh.cluster.breaker import CLOSED
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import CANCELLED, OK, Outcome
 
@@ -80,6 +81,21 @@ class Ticket:
             self._failed(cluster, outcome, now)
         if cluster.waiting:
             cluster.serve(now, member)
+
+    def outrun(self, now: float) -> None:
+        """Give it back: another instance answered the same request first. That is no failure, but it took at least so
+        long. Less than is usual for it says nothing, and must not make it look faster.
+        """
+        cluster, member = self._cluster, self.member
+        if cluster is None:
+            return
+        seconds, usual = now - self.started, member.latency.value(now)
+        if usual is None or seconds > usual:
+            member.latency.observe(seconds, now)
+            # A trial that nobody waited for to its end has proved nothing.
+            if member.breaker is not None and member.breaker.state is CLOSED:
+                self._tell_instance(cluster, False, seconds, now)
+        self.release(CANCELLED, now)
 
     def _failed(self, cluster: Cluster, outcome: Outcome, now: float) -> None:
         """The attempt failed, and its instance is to blame."""

@@ -15,11 +15,11 @@ from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outcome import CANCELLED, OK, Outcome, Refusal
+from wmesh.cluster.outcome import CANCELLED, OK, Outcome
 from wmesh.cluster.outlier import outliers, spare
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
-from wmesh.model import AdminState, Health, ServiceSpec, Subset
+from wmesh.model import AdminState, ServiceSpec, Subset
 
 if TYPE_CHECKING:
     from wmesh.cluster.selection import Selection
@@ -370,22 +370,6 @@ class Cluster:
     def queued(self) -> int:
         """How many requests wait."""
         return sum(selection.waiting for selection in self.waiting)
-
-    def refusal(self, now: float) -> Refusal:
-        """Why nobody at all is there to choose from. Cold: looks at every member."""
-        members = self.members.values()
-        recent = now - self.last_available < self.spec.queue.timeout
-        if not members:
-            expected = recent or bool(self.spec.command)
-            return Refusal("no_instances", "no instance is registered", 2, expected)
-        if any(member.health.state is Health.UNKNOWN and member.admin is AdminState.READY for member in members):
-            return Refusal("starting", "instances are starting and have passed no check yet", passing=True)
-        opened = [member.breaker for member in members if member.breaker and member.breaker.state is not CLOSED]
-        if opened:
-            wait = min(breaker.until for breaker in opened) - now
-            detail = f"the circuit breakers of {len(opened)} of {len(members)} instances are open: {opened[0].reason}"
-            return Refusal("circuit_open", detail, max(1, round(wait)))
-        return Refusal("no_healthy_instance", f"none of {len(members)} instances may take requests", 2)
 
 
 def _guarded(spec: ServiceSpec) -> bool:

@@ -286,6 +286,42 @@ class EjectionTests(LiveCase):
         self.cluster.review(self.now + 0.5)
         self.assertEqual((self.serving(), len(self.ejections())), (["a", "b"], 2))
 
+    def test_what_was_sent_before_is_not_held_against_it(self) -> None:
+        """A request that was on its way when it was taken out, and fails when it is back, is no new evidence."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, ramp=10.0), timeout_first_byte=15.0)
+        before = self.held(self.cluster.members["a"])
+        self.now += 1.0
+        self.failing("a", 5, Outcome.RESET)
+        self.now += 10.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        before.release(Outcome.TIMEOUT, self.now)
+        self.assertEqual((self.serving(), len(self.ejections())), (["a", "b"], 2))
+        self.assertIsNone(self.cluster.members["a"].latency.value(self.now))
+        self.assertEqual(self.cluster.failures, 6)
+
+    def test_probation_ends_with_an_answer(self) -> None:
+        """Grown back, it still has no credit while its first request waits, and that time makes up for nothing. After
+        one good answer, it takes a row again."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, ramp=1.0))
+        member = self.cluster.members["a"]
+        self.failing("a", 5)
+        self.now += 10.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        first = self.held(member)
+        self.now += 15.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        first.release(Outcome.TIMEOUT, self.now)
+        self.assertEqual((self.serving(), self.ejections()[-1]), (["b"], ("a", 20.0)))
+        self.now += 20.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.held(member).release(Outcome.OK, self.now)
+        self.now += 1.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a", 4)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a")
+        self.assertEqual(self.serving(), ["b"])
+
     def test_worse_than_the_others(self) -> None:
         """Found by the review, without any row; as many as can be spared, and no more."""
         self.make("a", "b", "c", "d", outlier=replace(ROW, consecutive=0), breaker=NO_BREAKER)
@@ -328,6 +364,31 @@ class BreakerTests(LiveCase):
         self.assertEqual((self.serving(), self.cluster.members["a"].ramp), (["a", "b"], 0.1))
         self.now += 10.0
         self.assertEqual((self.serving(), self.cluster.members["a"].ramp), (["a", "b"], 1.0))
+
+    def test_checks_that_failed_and_pass_again_have_it_tried(self) -> None:
+        """Enough good checks after a bad one (too few for its health to change) end the wait; good ones alone prove
+        nothing, for they passed before as well."""
+        self.make("a", "b", breaker=self.SPEC, outlier=self.NONE)
+        self.failing("a", 5)
+        for result in (GOOD, GOOD, BAD, GOOD):
+            self.directory.observe(self.cluster.members["a"], result)
+            self.assertEqual(self.serving(), ["b"])
+        self.directory.observe(self.cluster.members["a"], GOOD)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.assertEqual(self.moves(), [("a", "open"), ("a", "half_open")])
+
+    def test_each_opening_wants_its_own_proof(self) -> None:
+        """Tried on the word of checks and failing again, it waits its time: what they said then counts no more."""
+        self.make("a", "b", breaker=self.SPEC, outlier=self.NONE)
+        self.failing("a", 5)
+        for result in (BAD, GOOD, GOOD):
+            self.directory.observe(self.cluster.members["a"], result)
+        held = self.cluster.whole.acquire(b"", (), self.now)
+        assert isinstance(held, Ticket)
+        held.release(Outcome.SERVER_ERROR, self.now)
+        for _ in range(5):
+            self.directory.observe(self.cluster.members["a"], GOOD)
+        self.assertEqual(self.serving(), ["b"])
 
     def test_what_counts_can_be_chosen(self) -> None:
         """Where statuses of 500 are no failures, the breaker stays closed, but not where connections fail."""

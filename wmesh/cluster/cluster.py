@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
-from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import CANCELLED, OK, Outcome
@@ -211,10 +210,14 @@ class Cluster:
         seconds = now - ticket.started
         member.failures += 1
         self.failures += 1
-        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-        member.latency.observe(max(seconds, self.spec.timeout_first_byte), now)
         counts = outcome in self._breaking
-        member.streak = member.streak + 1 if counts else 0
+        # What was sent before it was out, and fails when it is back, is what it was out for already.
+        fresh = ticket.started >= member.latency.since
+        on_probation = member.probation()
+        if fresh:
+            # A failure must never look fast: it is charged as the longest wait that a good answer may take.
+            member.latency.charge(max(seconds, self.spec.timeout_first_byte), now)
+            member.streak = member.streak + 1 if counts else 0
         breaker = member.breaker
         if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
             self.moved(member, breaker, now)
@@ -223,14 +226,16 @@ class Cluster:
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = counts and outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = fresh and counts and outlier.consecutive
+        row = row and (member.streak % outlier.consecutive == 0 or on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
-            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)
+            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, on_probation, now)
 
-    def eject(self, member: Member, reason: str, provable: bool, now: float) -> None:
-        """Take a member out by what its traffic shows. Whether it can be spared is for the caller to know."""
-        seconds = member.ejection.begin(self.spec.outlier, reason, provable, now)
+    def eject(self, member: Member, reason: str, provable: bool, again: bool, now: float) -> None:
+        """Take a member out by what its traffic shows; `again`: before it had shown that it is well. Whether it can be
+        spared is for the caller to know."""
+        seconds = member.ejection.begin(self.spec.outlier, reason, provable, again, now)
         member.streak = 0
         member.doubt()
         self.stale = True
@@ -240,29 +245,29 @@ class Cluster:
         """An ejection is over: it gets its traffic back little by little, and is not judged by what was before."""
         member.ejection.until = min(member.ejection.until, now)
         member.ejection.reason = ""
-        member.streak = 0
         if member.breaker is not None:
             member.breaker.window.clear(now)
         member.growth.begin(self.spec.breaker.ramp, now)
         member.on_probation = bool(self.spec.breaker.ramp)
-        member.latency = PeakEwma()
+        member.begin_again(now)
         self.stale = True
         self.tell(EjectionChanged(self.spec.name, member.record.id, 0.0, reason))
 
     def checked(self, member: Member, ok: bool, now: float) -> None:
-        """An active check of a member that traffic took out ended. Enough good ones bring it back, where a check can
-        prove the opposite of what was seen: that connections are answered, or that it is well after it was not.
+        """An active check of a member that traffic took out, or whose breaker is open, ended. Enough good ones bring it
+        back (to be tried, where the breaker is), if a check can prove the opposite of what was seen: that connections
+        are answered, or that it is well after it was not.
         """
-        ejection = member.ejection
-        if now >= ejection.until:
+        ejection, breaker = member.ejection, member.breaker
+        opened = breaker is not None and breaker.state is OPEN
+        if now >= ejection.until and not opened:
             return
-        if not ok:
-            ejection.provable = True
-            ejection.passes = 0
-            return
-        ejection.passes += 1
-        if ejection.provable and ejection.passes >= self.spec.check.rise:
-            self.readmit(member, f"{ejection.passes} checks passed", now)
+        if ejection.disproved(ok, self.spec.check.rise):
+            if now < ejection.until:
+                self.readmit(member, f"{ejection.passes} checks passed", now)
+            if breaker is not None and opened:
+                breaker.hasten(now)
+                self.stale = True
 
     def moved(self, member: Member | None, breaker: Breaker, now: float) -> None:
         """A breaker changed its state: of `member`, or the service's own."""
@@ -270,9 +275,11 @@ class Cluster:
         state = breaker.state
         if member is not None:
             member.doubt()
+            if state is OPEN and now >= member.ejection.until:
+                member.ejection.want_proof(False)
         if member is not None and state is CLOSED:
             member.growth.begin(self.spec.breaker.ramp, now)
-            member.latency = PeakEwma()
+            member.begin_again(now)
         name = member.record.id if member is not None else ""
         old = breaker.before.name.lower()
         self.tell(BreakerChanged(self.spec.name, name, old, state.name.lower(), breaker.reason))
@@ -345,16 +352,16 @@ class Cluster:
             left = spare(self.members.values(), self.spec.outlier, now) if found else 0
             for member, reason in found:
                 if left and member.eligible(now):
-                    self.eject(member, reason, False, now)
+                    self.eject(member, reason, False, member.probation(), now)
                     left -= 1
         if self.waiting:
             self.serve(now)
 
     def joined(self, member: Member, now: float) -> None:
-        """A member became healthy. It starts slowly, unless nobody served before it or all are as new as it is."""
+        """A member became healthy, or was handed back by the operator. It starts slowly, unless nobody served
+        before it or all are as new as it is."""
         self.stale = True
-        # How it was before it was out says nothing of how it is now.
-        member.latency = PeakEwma()
+        member.begin_again(now)
         if member.breaker is not None:
             member.breaker.hasten(now)
         if not self.eligible or self.panicking:

@@ -476,6 +476,32 @@ class SlowStartTests(LiveCase):
             self.directory.observe(self.cluster.members["b"], result)
         self.assertEqual(self.ramps(), {"a": 1.0, "b": 0.1})
 
+    def test_out_of_maintenance_it_starts_slowly(self) -> None:
+        """Nobody knows what was done to it. Who was drained was checked all the time, and has all at once."""
+        for state, ramp in ((AdminState.MAINT, 0.1), (AdminState.DRAIN, 1.0)):
+            self.make("a", "b")
+            self.serving()
+            self.now += 100.0
+            self.cluster.members["b"].latency.observe(2.0, self.now)
+            self.directory.apply(AdminStateChanged("pricing", "b", state))
+            self.assertEqual(self.serving(), ["a"])
+            self.now += 1.0
+            self.directory.apply(AdminStateChanged("pricing", "b", AdminState.READY))
+            self.assertEqual(self.ramps(), {"a": 1.0, "b": ramp}, state)
+            self.assertEqual(self.cluster.members["b"].latency.level, None if ramp < 1.0 else 2.0)
+
+    def test_out_of_maintenance_and_not_well(self) -> None:
+        """The slow start begins when it serves, which is when checks have found it well."""
+        self.make("a")
+        self.serving()
+        self.now += 100.0
+        member = self.add("b", ok=False)
+        self.directory.apply(AdminStateChanged("pricing", "b", AdminState.MAINT))
+        self.directory.apply(AdminStateChanged("pricing", "b", AdminState.READY))
+        self.now += 100.0
+        self.directory.observe(member, GOOD)
+        self.assertEqual(self.ramps(), {"a": 1.0, "b": 0.1})
+
     def test_the_only_one_has_all(self) -> None:
         """After a time without anybody, the first one that comes bears the whole load at once."""
         self.make("a")

@@ -92,10 +92,15 @@ class Directory:
                         self._wills.pop((service, id), None)
                     elif lasting:
                         self._wills[service, id] = state
-                    member.admin = state
-                    member.admin_since = self._clock()
+                    before, member.admin = member.admin, state
+                    member.admin_since = now = self._clock()
                     member.doubt()
-                    self.clusters[service].stale = True
+                    cluster = self.clusters[service]
+                    cluster.stale = True
+                    if before is AdminState.MAINT and member.health.state is Health.HEALTHY:
+                        # Nobody knows what was done to it. Out of DRAIN it is warm: checked all the time, and still
+                        # connected (HAProxy starts slowly in the one case and not in the other, too).
+                        cluster.joined(member, now)
                     self._tell(event)
             case WeightChanged(service, id, weight):
                 member = self.member(service, id)

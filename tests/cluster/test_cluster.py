@@ -8,6 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_cluster, a_member, a_record, a_spec
+from wmesh.cluster.breaker import BreakerState
 from wmesh.cluster.cluster import SETTLED, Cluster, Ticket
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
@@ -334,6 +335,21 @@ class EjectionTests(LiveCase):
         self.cluster.review(self.now)
         self.assertEqual((self.ejections(), self.serving()), ([("a", 10.0), ("b", 10.0)], ["c", "d"]))
 
+    def test_worse_again_after_a_while(self) -> None:
+        """What the review finds makes it longer only where the time before was not spent well."""
+        self.make("a", "b", outlier=replace(ROW, consecutive=0), breaker=replace(NO_BREAKER, ramp=1.0))
+        for well, seconds in ((0.0, 10.0), (0.5, 20.0), (100.0, 10.0)):
+            self.now += well
+            self.serving()
+            for _ in range(20):
+                self.held(self.cluster.members["b"]).release(Outcome.OK, self.now)
+            self.held(self.cluster.members["a"]).release(Outcome.OK, self.now)
+            self.failing("a", 15)
+            self.cluster.review(self.now)
+            self.assertEqual(self.ejections()[-1], ("a", seconds))
+            self.now += seconds
+            self.assertEqual(self.serving(), ["a", "b"])
+
     def test_switched_off(self) -> None:
         """Then failures take nobody out."""
         self.make("a", "b", outlier=OutlierSpec(enabled=False), breaker=NO_BREAKER)
@@ -492,14 +508,21 @@ class SlowStartTests(LiveCase):
 
     def test_out_of_maintenance_and_not_well(self) -> None:
         """The slow start begins when it serves, which is when checks have found it well."""
-        self.make("a")
+        self.make("a", "b", breaker=BreakerSpec(min_calls=5, failures=5, reset_timeout=500.0))
         self.serving()
         self.now += 100.0
-        member = self.add("b", ok=False)
+        self.failing("b", 5)
+        member = self.cluster.members["b"]
+        for result in (BAD, BAD, BAD):
+            self.directory.observe(member, result)
         self.directory.apply(AdminStateChanged("pricing", "b", AdminState.MAINT))
         self.directory.apply(AdminStateChanged("pricing", "b", AdminState.READY))
+        self.serving()
+        assert member.breaker is not None
+        self.assertEqual((member.ramp, member.breaker.state), (1.0, BreakerState.OPEN))
         self.now += 100.0
-        self.directory.observe(member, GOOD)
+        for result in (GOOD, GOOD):
+            self.directory.observe(member, result)
         self.assertEqual(self.ramps(), {"a": 1.0, "b": 0.1})
 
     def test_the_only_one_has_all(self) -> None:

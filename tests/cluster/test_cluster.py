@@ -568,6 +568,14 @@ class PanicTests(LiveCase):
             self.sicken("b")
             self.assertEqual((self.serving(), self.cluster.panicking), (few, True))
 
+    def test_too_few_to_serve(self) -> None:
+        """Where panic = none refuses though some are well, the refusal does not say that none is."""
+        self.make("a", "b", "c", panic="none", panic_threshold=50)
+        self.sicken("b", "c")
+        refused = refusal(self.cluster)
+        self.assertEqual(refused.reason, "no_healthy_instance")
+        self.assertIn("only 1 of 3 instances may take requests: panic_threshold is 50 %", refused.detail)
+
     def test_no_panic_at_all(self) -> None:
         """Without a threshold, none means that nobody serves once nobody is well."""
         self.make("a", "b", panic="none")

@@ -234,6 +234,11 @@ class Selection:
             return Refusal("no_instances", "no instance is registered", 2, expected)
         if any(member.health.state is Health.UNKNOWN and member.admin is AdminState.READY for member in members):
             return Refusal("starting", "instances are starting and have passed no check yet", passing=True)
+        well = sum(member.eligible(now) for member in members)
+        if well and cluster.panicking:
+            threshold = f"panic_threshold is {cluster.spec.panic_threshold} %, and panic = none"
+            detail = f"only {well} of {len(members)} instances may take requests: {threshold}"
+            return Refusal("no_healthy_instance", detail, 2)
         opened = [member.breaker for member in members if member.breaker and member.breaker.state is not CLOSED]
         if opened:
             wait = min(breaker.until for breaker in opened) - now
@@ -253,7 +258,10 @@ class Selection:
         self.strategy.rebuild(near)
 
     def _near(self, eligible: Sequence[Member]) -> Sequence[Member]:
-        """Those of our zone, as long as at least half of our zone is well: then they can be trusted to bear it."""
+        """Those of our zone, as long as at least half of our zone is well: then they can be trusted to bear it. In a
+        panic nobody knows who is well, and those of other zones may be."""
+        if self.cluster.panicking:
+            return eligible
         zone = self.cluster.zone
         near = [member for member in eligible if zone_of(member) == zone]
         there = sum(

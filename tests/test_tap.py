@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 from pathlib import Path
 
@@ -35,10 +36,12 @@ class MemoryTests(SynchronousTestCase):
         options.parseOptions(["--config", str(path)])
         frozen: list[bool] = []
         self.patch(tap.gc, "freeze", lambda: frozen.append(True))
+        before = gc.get_threshold()
+        self.addCleanup(gc.set_threshold, *before)
         gateway = makeService(options, MemoryReactorClock())
-        self.assertEqual(frozen, [])
+        self.assertEqual((frozen, gc.get_threshold()), ([], before))
         gateway.ready.callback(None)
-        self.assertEqual(frozen, [True])
+        self.assertEqual((frozen, gc.get_threshold()), ([True], (*before[:2], 100)))
 
 
 class BadConfigurationTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ import sys
 
 from bench.micro.timing import TRIES, in_order, lines
 
-SUBJECTS = ("heads", "routing", "balance", "cluster", "metrics")
+SUBJECTS = ("heads", "routing", "balance", "cluster", "metrics", "exchange")
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ def timings() -> Iterator[Timing]:
             names = {"acquire": cluster(size, name).whole.acquire, "ok": Outcome.OK}
             statement = "acquire(b'10.0.0.1', (), 1.0).release(ok, 1.01)"
             yield Timing(f"acquire and release, {name}, {size} members", statement, names)
-    names = {"acquire": cluster(3, "round_robin").whole.acquire, "failed": Outcome.RESET}
+    names = {"acquire": cluster(3, "round_robin", patient=True).whole.acquire, "failed": Outcome.RESET}
     statement = "acquire(b'10.0.0.1', (), 1.0).release(failed, 1.01)"
     yield Timing("acquire and release of a failure, round_robin, 3 members", statement, names)
     for size in RARE_SIZES:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from wmesh.balance import STRATEGIES
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.events import InstancesReset
-from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
+from wmesh.model import Address, BreakerSpec, CheckSpec, InstanceRecord, LoadSample, OutlierSpec, ServiceSpec
 
 SIZES = (3, 10, 1000, 10000)
 
@@ -25,18 +26,23 @@ def records(size: int) -> tuple[InstanceRecord, ...]:
     )
 
 
-def directory(size: int, strategy: str) -> Directory:
-    """A Directory of one service, `shop`, whose instances are not checked and so may take requests at once."""
+def directory(size: int, strategy: str, patient: bool = False) -> Directory:
+    """A Directory of one service, `shop`, whose instances are not checked and so may take requests at once.
+
+    `patient`: failures are counted, but whoever fails stays in use.
+    """
     spec = ServiceSpec(name="shop", check=CheckSpec(enabled=False), strategy=strategy)
+    if patient:
+        spec = replace(spec, outlier=OutlierSpec(enabled=False), breaker=BreakerSpec(min_calls=1 << 60))
     random = Random(1)
     found = Directory([spec], lambda spec: STRATEGIES[spec.strategy](spec, random), lambda: 0.0)
     found.apply(InstancesReset("registry", records(size)))
     return found
 
 
-def cluster(size: int, strategy: str) -> Cluster:
+def cluster(size: int, strategy: str, patient: bool = False) -> Cluster:
     """The cluster of such a Directory, in the middle of a busy day."""
-    found = directory(size, strategy).clusters["shop"]
+    found = directory(size, strategy, patient).clusters["shop"]
     random = Random(2)
     for member in found.members.values():
         member.in_flight = random.randrange(4)

@@ -1,8 +1,9 @@
 """The processes of a measurement: Valkey, gateway, instances, and those who register. Each ends with the measurement.
 
 The gateway has the first core for itself; everything else shares the others. Valkey listens on loopback and keeps
-nothing on disk, and what the gateway is told stands in `CONFIG`. Programs of this package that must be told things, or
-have things to say, connect to a port of ours: see `Told`.
+nothing on disk, and what the gateway is told stands in `CONFIG`: a newcomer of the two services where news are timed
+gets its whole share at once, since a slow start would be timed with them. Programs of this package that must be told
+things, or have things to say, connect to a port of ours: see `Told`.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ heartbeat = {heartbeat:g}s
 
 [service:plain]
 health_check_enabled = no
+slow_start = 0s
 routes = /plain/
 
 [service:checked]
 health_endpoint = /health
+slow_start = 0s
 routes = /checked/
 """
 

@@ -69,6 +69,40 @@ class RoundRobinTests(SynchronousTestCase):
             self.assertEqual(counts, {"m0": 200, "m1": 200, "m2": turns})
             self.assertEqual([member for member, _, _ in strategy.scores(b"", 0.0)], fleet)
 
+    def test_ramps_are_heeded_across_changes(self) -> None:
+        """The fleet changes with every pick, as it may in a large one: everybody has his part to within a turn."""
+        strategy = RoundRobin(SPEC, Random(1))
+        fleet = members([1] * 6)
+        for member, ramp in zip(fleet, (1.0, 1.0, 0.75, 0.5, 0.25, 0.1), strict=True):
+            member.ramp = ramp
+        counts: Counter[str] = Counter()
+        for _ in range(360):
+            strategy.rebuild(fleet)
+            counts[picked(strategy).record.id] += 1
+        for member in fleet:
+            self.assertAlmostEqual(counts[member.record.id], 100 * member.ramp, delta=1.0)
+
+    def test_a_whole_fleet_that_ramps(self) -> None:
+        """A thousand that all came together are served from the first request on, and none of them twice in a row."""
+        strategy = RoundRobin(SPEC, Random(1))
+        fleet = members([1] * 1000)
+        for member in fleet:
+            member.ramp = 0.1
+        strategy.rebuild(fleet)
+        counts = Counter(picked(strategy).record.id for _ in range(1000))
+        self.assertEqual(set(counts.values()), {1})
+
+    def test_scores_of_who_ramps(self) -> None:
+        """The lowest is who is next, whoever ramps, and about when each has its turn is told."""
+        strategy = RoundRobin(SPEC, Random(3))
+        fleet = members([1] * 4)
+        fleet[1].ramp, fleet[2].ramp = 0.3, 0.1
+        strategy.rebuild(fleet)
+        for _ in range(50):
+            scores = strategy.scores(b"", 0.0)
+            self.assertIs(min(scores, key=lambda entry: entry[1])[0], picked(strategy))
+            self.assertIn("/ ramp 10%", scores[2][2])
+
     def test_scores_tell_the_order(self) -> None:
         """The explain view shows who is next, and looking does not take a turn."""
         strategy = self.strategy(3)

@@ -8,6 +8,7 @@ from typing import Any
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.member import Member
+from wmesh.cluster.ticket import Ticket
 from wmesh.interfaces import Strategy
 from wmesh.model import Address, CheckResult, CheckSpec, Health, InstanceRecord, ServiceSpec
 
@@ -75,3 +76,10 @@ def picked(strategy: Strategy, tried: Sequence[Member] = (), now: float = 0.0) -
     member = strategy.pick(b"client", tried, now)
     assert member is not None
     return member
+
+
+def a_ticket(cluster: Cluster, *tried: Member, now: float = 0.0) -> Ticket:
+    """A ticket of this cluster for somebody who has tried these; there must be one."""
+    got = cluster.whole.acquire(b"client", tried, now)
+    assert isinstance(got, Ticket), got
+    return got

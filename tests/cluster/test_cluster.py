@@ -1,4 +1,4 @@
-"""Tests of wmesh.cluster.cluster: tickets and refusals."""
+"""Tests of wmesh.cluster.cluster: limits and refusals, and what live traffic does to instances."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import BAD, GOOD, FirstUntried, a_cluster, a_member, a_record, a_spec
+from tests.cluster.samples import BAD, GOOD, FirstUntried, a_cluster, a_member, a_record, a_spec, a_ticket
 from wmesh.cluster.breaker import BreakerState
-from wmesh.cluster.cluster import SETTLED, Cluster, Ticket
+from wmesh.cluster.cluster import SETTLED, Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
+from wmesh.cluster.ticket import Ticket
 from wmesh.events import (
     AdminStateChanged,
     BreakerChanged,
@@ -21,14 +22,10 @@ from wmesh.events import (
     InstanceAdded,
     InstanceRemoved,
     InstancesReset,
+    InstanceUpdated,
+    WeightChanged,
 )
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, CheckSpec, Health, OutlierSpec, QueueSpec, ServiceSpec
-
-
-def ticket(cluster: Cluster, *tried: Member, now: float = 0.0) -> Ticket:
-    got = cluster.whole.acquire(b"client", tried, now)
-    assert isinstance(got, Ticket), got
-    return got
 
 
 def refusal(cluster: Cluster, *tried: Member) -> Refusal:
@@ -37,63 +34,28 @@ def refusal(cluster: Cluster, *tried: Member) -> Refusal:
     return got
 
 
-class TicketTests(SynchronousTestCase):
-    def test_acquire_and_release_pair(self) -> None:
-        """What is in flight is counted while it is, at the instance and at the service, and never twice."""
-        member = a_member()
-        cluster = a_cluster(member)
-        held = ticket(cluster)
-        self.assertIs(held.member, member)
-        self.assertEqual((member.in_flight, cluster.in_flight, member.picks, cluster.requests), (1, 1, 1, 1))
-        held.release(Outcome.OK, 0.2)
-        held.release(Outcome.RESET, 0.3)
-        self.assertEqual((member.in_flight, cluster.in_flight, cluster.failures), (0, 0, 0))
-
-    def test_a_good_answer_is_measured(self) -> None:
-        """Strategies learn how long the instance took."""
-        cluster = a_cluster(member := a_member())
-        ticket(cluster, now=1.0).release(Outcome.OK, 1.25)
-        self.assertEqual(member.latency.value(1.25), 0.25)
-
-    def test_a_failure_never_looks_fast(self) -> None:
-        """An instance that refuses in a millisecond is charged with the longest wait, or it would attract traffic."""
-        failures = [outcome for outcome in Outcome if Outcome.OK < outcome < Outcome.CANCELLED]
-        for outcome in failures:
-            cluster = a_cluster(member := a_member(), spec=a_spec(timeout_first_byte=15.0))
-            ticket(cluster, now=0.0).release(outcome, 0.001)
-            self.assertEqual((member.failures, cluster.failures), (1, 1))
-            self.assertEqual(member.latency.value(0.001), 15.0)
-
-    def test_a_client_that_leaves_is_no_evidence(self) -> None:
-        """An instance is not blamed for impatient clients."""
-        cluster = a_cluster(member := a_member())
-        ticket(cluster).release(Outcome.CANCELLED, 30.0)
-        self.assertEqual((member.failures, member.in_flight), (0, 0))
-        self.assertIsNone(member.latency.value(30.0))
-
-
 class LimitTests(SynchronousTestCase):
     def test_a_full_instance_is_passed_over(self) -> None:
         """Requests beyond an instance's limit go to the next one."""
         first, second = a_member("a"), a_member("b")
         first.most = 1
         cluster = a_cluster(first, second)
-        self.assertEqual([ticket(cluster).member.record.id for _ in range(3)], ["a", "b", "b"])
+        self.assertEqual([a_ticket(cluster).member.record.id for _ in range(3)], ["a", "b", "b"])
 
     def test_a_full_service_refuses(self) -> None:
         """The bound over all instances holds, whatever each of them could still take."""
         cluster = a_cluster(a_member(), spec=a_spec(max_connections=2))
-        held = ticket(cluster)
-        ticket(cluster)
+        held = a_ticket(cluster)
+        a_ticket(cluster)
         self.assertEqual(refusal(cluster).reason, "service_full")
         held.release(Outcome.OK, 0.1)
-        ticket(cluster)
+        a_ticket(cluster)
 
     def test_a_retry_goes_elsewhere(self) -> None:
         """What was tried is not tried again."""
         first, second = a_member("a"), a_member("b")
         cluster = a_cluster(first, second)
-        self.assertIs(ticket(cluster, first).member, second)
+        self.assertIs(a_ticket(cluster, first).member, second)
         self.assertEqual(refusal(cluster, first, second).reason, "all_tried")
 
 
@@ -137,15 +99,82 @@ class RefreshTests(SynchronousTestCase):
         directory = Directory([a_spec(check=CheckSpec(enabled=False))], lambda spec: FirstUntried(), lambda: 100.0)
         directory.apply(InstancesReset("registry", tuple(a_record(f"m{number:03}") for number in range(600))))
         cluster = directory.clusters["pricing"]
-        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m000")
+        self.assertEqual(a_ticket(cluster, now=100.0).member.record.id, "m000")
         directory.apply(InstanceRemoved("pricing", "m000", "deregistered"))
         directory.apply(AdminStateChanged("pricing", "m001", AdminState.DRAIN))
         directory.apply(InstanceAdded(a_record("a-new-one")))
-        self.assertEqual(ticket(cluster, now=100.0).member.record.id, "m002")
+        self.assertEqual(a_ticket(cluster, now=100.0).member.record.id, "m002")
         strategy = cluster.whole.strategy
         assert isinstance(strategy, FirstUntried)
         self.assertEqual(strategy.rebuilds, 1)
-        self.assertEqual(ticket(cluster, now=100.1).member.record.id, "a-new-one")
+        self.assertEqual(a_ticket(cluster, now=100.1).member.record.id, "a-new-one")
+
+    def test_only_who_may_have_changed_is_looked_at(self) -> None:
+        """A refresh asks those whom something spoke against or for, or whose ramp or ejection time moves."""
+        looked: list[str] = []
+        refresh = Member.refresh
+
+        def watched(member: Member, now: float) -> float:
+            looked.append(member.record.id)
+            return refresh(member, now)
+
+        self.patch(Member, "refresh", watched)
+        now = 100.0
+        spec = a_spec(check=CheckSpec(enabled=False), slow_start=30.0)
+        directory = Directory([spec], lambda spec: FirstUntried(), lambda: now)
+        directory.apply(InstancesReset("registry", tuple(a_record(f"m{number}") for number in range(9))))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(now)
+        self.assertEqual(len(looked), 9)
+        looked.clear()
+        directory.apply(InstanceRemoved("pricing", "m0", "deregistered"))
+        directory.apply(AdminStateChanged("pricing", "m1", AdminState.DRAIN))
+        now = 110.0
+        directory.apply(InstanceAdded(a_record("n")))
+        cluster.eject(cluster.members["m2"], "a test", True, now)
+        for now in (110.0, 115.0):
+            looked.clear()
+            cluster.refresh(now)
+            self.assertEqual(sorted(looked), ["m1", "m2", "n"])
+            self.assertEqual([member.record.id for member in cluster.eligible], [f"m{n}" for n in range(3, 9)] + ["n"])
+        self.assertGreater(cluster.members["n"].ramp, 0.1)
+        directory.apply(AdminStateChanged("pricing", "m1", AdminState.READY))
+        for now in (1000.0, 1100.0, 1200.0):
+            looked.clear()
+            cluster.refresh(now)
+        self.assertEqual((looked, len(cluster.eligible)), ([], 9))
+
+    def test_a_weight_counts_whoever_was_looked_at(self) -> None:
+        """Weights come by records and from the operator; neither makes anybody doubtful."""
+        directory = Directory([a_spec(check=CheckSpec(enabled=False))], lambda spec: FirstUntried(), lambda: 0.0)
+        directory.apply(InstanceAdded(a_record("a")))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(0.0)
+        for event, share in (
+            (InstanceUpdated(a_record("a", weight=5)), 5.0),
+            (WeightChanged("pricing", "a", 7), 7.0),
+            (WeightChanged("pricing", "a", None), 5.0),
+        ):
+            directory.apply(event)
+            self.assertTrue(cluster.stale)
+            cluster.refresh(0.0)
+            self.assertEqual(cluster.members["a"].share, share)
+
+    def test_after_a_panic_nobody_is_forgotten(self) -> None:
+        """Where `panic = none` let nobody serve, those who were well all the time serve again when enough are."""
+        spec = a_spec(check=CheckSpec(enabled=False), panic="none", panic_threshold=50)
+        directory = Directory([spec], lambda spec: FirstUntried(), lambda: 0.0)
+        directory.apply(InstancesReset("registry", tuple(a_record(name) for name in "abc")))
+        cluster = directory.clusters["pricing"]
+        cluster.refresh(0.0)
+        for name in "ab":
+            cluster.eject(cluster.members[name], "a test", True, 0.0)
+        for _ in range(2):
+            cluster.refresh(0.0)
+            self.assertEqual((cluster.panicking, cluster.eligible), (True, []))
+        cluster.readmit(cluster.members["a"], "a test", 1.0)
+        cluster.refresh(1.0)
+        self.assertEqual([member.record.id for member in cluster.eligible], ["a", "c"])
 
 
 class LiveCase(SynchronousTestCase):

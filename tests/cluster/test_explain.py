@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.cluster.samples import FirstUntried
 from tests.cluster.test_selection import QUICK, SelectionCase, of
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.explain import MOST, explain, summary
 from wmesh.cluster.outcome import Outcome
+from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, Health, Subset
 
 
@@ -32,6 +32,7 @@ class ExplainTests(SelectionCase):
         """Everybody is in one of the two lists, with a score or with every reason."""
         self.make(of("a"), of("b"), of("c"))
         self.member("b").admin = AdminState.DRAIN
+        self.member("b").doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual([(one["id"], one["score"]) for one in document["candidates"]], [("a", 0.0), ("c", 1.0)])
@@ -118,6 +119,7 @@ class ExplainTests(SelectionCase):
         self.make(of("a"), of("b"), of("c"), panic="none", panic_threshold=50)
         for name in "bc":
             self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual(document["excluded"][0]["reasons"], ["too few of the others are well, and panic = none"])
@@ -132,6 +134,7 @@ class ExplainTests(SelectionCase):
         """For a header: strategy, numbers, the first scores, and how many more."""
         self.make(of("a"), of("b"))
         self.member("b").admin = AdminState.MAINT
+        self.member("b").doubt()
         self.cluster.stale = True
         self.assertEqual(summary(self.explained()), "round_robin of 1 candidates, 1 excluded (a=0)")
         self.make(*(of(f"m{number:02}") for number in range(12)))

@@ -8,11 +8,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cluster.samples import FirstUntried, a_cluster, a_member, a_record, a_spec
-from wmesh.cluster.cluster import NEVER, Cluster, Ticket
+from tests.cluster.samples import FirstUntried, a_member, a_record, a_spec
+from wmesh.cluster.cluster import NEVER, Cluster
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Selection, Waiter
+from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, BreakerSpec, Health, OutlierSpec, QueueSpec, Subset
 
 QUICK = BreakerSpec(min_calls=1, failures=1, reset_timeout=5.0, trials=2, ramp=0.0)
@@ -92,12 +93,14 @@ class BoundTests(SelectionCase):
         self.make(of("a"), of("b", limit=1), of("c", version="2"))
         self.assertEqual(self.who(prefer="gone"), "a")
         self.member("c").admin = AdminState.DRAIN
+        self.member("c").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(prefer="c"), "a")
         self.assertEqual(self.who(self.member("b"), prefer="b"), "a")
         self.assertEqual(self.who(prefer="b"), "b")
         self.assertEqual(self.who(prefer="b"), "a")
         self.member("c").admin = AdminState.READY
+        self.member("c").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(prefer="a", subset=Subset("2")), "c")
 
@@ -226,11 +229,13 @@ class ZoneTests(SelectionCase):
         self.make(of("a", zone="x"), of("b", zone="y"), of("c", zone="y"), zone="y")
         self.assertEqual(self.who(), "b")
         self.member("b").admin = AdminState.DRAIN
+        self.member("b").doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(), "c")
         self.make(of("a", zone="x"), *(of(name, zone="y") for name in "bcd"), zone="y")
         for name in "bc":
             self.member(name).admin = AdminState.DRAIN
+            self.member(name).doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(), "a")
 
@@ -380,6 +385,7 @@ class QueueTests(SelectionCase):
         for _ in range(10):
             self.wait()
         self.member("a").admin = AdminState.MAINT
+        self.member("a").doubt()
         self.cluster.stale = True
         self.cluster.review(0.5)
         self.assertEqual([one.reason for one in self.told if isinstance(one, Refusal)], ["no_healthy_instance"] * 10)
@@ -480,19 +486,3 @@ class QueueTests(SelectionCase):
         [granted] = self.told
         assert isinstance(granted, Ticket)
         self.assertEqual(granted.member.record.id, "a")
-
-
-class ReleasedTests(SynchronousTestCase):
-    def test_after_its_instance_is_gone(self) -> None:
-        """Tickets of an instance that left are still counted down, and wake who waits for the service."""
-        cluster = a_cluster(a_member("a"), a_member("b"), spec=a_spec(max_connections=1))
-        held = cluster.whole.acquire(b"", (), 0.0)
-        assert isinstance(held, Ticket)
-        del cluster.members["a"]
-        cluster.stale = True
-        told: list[Ticket | Refusal] = []
-        cluster.whole.wait(b"", (), 0.0, "", NEVER, told.append, told.append)
-        held.release(Outcome.OK, 0.1)
-        [granted] = told
-        assert isinstance(granted, Ticket)
-        self.assertEqual((granted.member.record.id, cluster.in_flight), ("b", 1))

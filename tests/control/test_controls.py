@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import wmesh
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_record, a_spec
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.outcome import Outcome
+from wmesh.cluster.ticket import Ticket
 from wmesh.control.controls import MeshControls, Phase, listener_label
 from wmesh.control.registry.memory import MemoryRegistry
 from wmesh.errors import ControlError

@@ -46,13 +46,13 @@ class WindowTests(SynchronousTestCase):
     def test_totals_are_those_of_a_list_of_moments(
         self, calls: list[tuple[float, bool, bool, float]], span: float
     ) -> None:
-        """Whatever comes when, calls, failures, slow ones and time are what counting a list by hand gives. (After a
-        silence longer than itself the window begins anew, so slots are only compared while it does not.)"""
+        """Whatever comes when, calls, failures, slow ones and time are what counting a list by hand gives. (With the
+        first call, and after a silence longer than itself, the window begins anew: slots are compared from there.)"""
         now = 0.0
-        window, naive = Window(span, now), NaiveWindow(span, now)
-        for step, failed, slow, seconds in calls:
-            if step >= span:
-                window, naive = Window(span, now + step), NaiveWindow(span, now + step)
+        window, naive = Window(span), NaiveWindow(span, now)
+        for number, (step, failed, slow, seconds) in enumerate(calls):
+            if step >= span or not number:
+                window, naive = Window(span), NaiveWindow(span, now + step)
             now += step
             window.add(failed, slow, seconds, now)
             naive.add(failed, slow, seconds, now)
@@ -63,7 +63,7 @@ class WindowTests(SynchronousTestCase):
     def test_nothing_is_counted_longer_than_the_window(self, calls: list[tuple[float, bool, bool, float]]) -> None:
         """And nothing is forgotten before nine tenths of it, silences or not."""
         now, moments = 0.0, []
-        window = Window(10.0, now)
+        window = Window(10.0)
         for step, failed, slow, seconds in calls:
             now += step
             window.add(failed, slow, seconds, now)

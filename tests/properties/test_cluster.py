@@ -19,12 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_record, a_spec
 from wmesh.cluster.breaker import HALF_OPEN
-from wmesh.cluster.cluster import NEVER, Ticket
+from wmesh.cluster.cluster import NEVER
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.explain import explain
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Selection, Waiter
+from wmesh.cluster.ticket import Ticket
 from wmesh.events import AdminStateChanged, InstanceAdded, InstanceRemoved, WeightChanged
 from wmesh.model import AdaptiveSpec, AdminState, BreakerSpec, OutlierSpec, QueueSpec, Subset
 

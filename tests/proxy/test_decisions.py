@@ -10,13 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cluster.samples import a_member
 from tests.proxy.test_plan import plan
 from wmesh.proxy.decisions import LONGEST_TARGET, Note, Record, find, recent
-from wmesh.wire.request import NO_FIELDS, RequestHead
 
 
 def record(id: str = "r1", *notes: Note, status: int = 200, target: bytes = b"/shop/x", planned: bool = True) -> Record:
     route = plan("/shop/") if planned else None
-    head = RequestHead(b"GET", target, 1, NO_FIELDS)
-    return (id.encode(), 10.0, 10.25, route, head, status, a_member("a") if status == 200 else None, notes)
+    return (id.encode(), 10.0, 10.25, route, b"GET", target, status, a_member("a") if status == 200 else None, notes)
 
 
 class DecisionTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 from tests.proxy.support import Conversation, Scene, Script, request, response, says, take
+from wmesh.proxy.decisions import recent
 
 UPGRADE = (
     b"Connection: keep-alive, Upgrade",
@@ -258,6 +259,19 @@ class EndingTests(TunnelScene):
     async def at_rest_again(self) -> None:
         await self.until(lambda: self.cluster.requests == 1)
         await self.at_rest()
+
+    async def test_it_leaves_a_record(self) -> None:
+        """What became of it can be asked for when it is over, as of any request; once, whichever side ends first."""
+        for first in (0, 1):
+            client, shop = ends = await self.connected()
+            self.assertEqual(len(self.plane.decisions), 0)
+            ends[first].close()
+            await self.gone(client, shop)
+            [found] = recent(self.plane.decisions, 10, self.plane.clock(), 0.0)
+            self.assertEqual((found["method"], found["target"], found["status"]), ("GET", "/socket", 101))
+            self.assertEqual((found["service"], found["instance"], found["steps"]), ("shop", "shop-0", []))
+            await self._take_down()
+            self.instances.clear(), self.clients.clear(), self.ports.clear()
 
     async def test_the_client_is_reset(self) -> None:
         """A client that vanishes takes its tunnel with it."""

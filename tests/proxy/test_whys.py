@@ -19,7 +19,6 @@ from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.whys import Whys
-from wmesh.wire.request import NO_FIELDS, RequestHead
 
 SECRET = b"0123456789abcdef"
 
@@ -98,9 +97,8 @@ class WhysTests(SynchronousTestCase):
     def test_decisions(self) -> None:
         """As many as are kept; of the others it is said how many that are."""
         self.make()
-        head = RequestHead(b"GET", b"/", 1, NO_FIELDS)
         for number in range(3):
-            self.plane.decisions.append((b"r%d" % number, 0.0, 0.0, None, head, 404, None, ()))
+            self.plane.decisions.append((b"r%d" % number, 0.0, 0.0, None, b"GET", b"/", 404, None, ()))
         self.assertEqual([one["request_id"] for one in self.whys.recent(9)], ["r2", "r1"])
         self.assertEqual(self.whys.decision("r1")["status"], 404)
         error = self.assertRaises(ControlError, self.whys.decision, "r0")

@@ -6,6 +6,8 @@ become the answer to somebody's next request.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.vectors.vector import AnswerVector, Passed, head
 
 HELLO = Passed(body=b"hello")
@@ -25,7 +27,8 @@ LENGTH = b"Content-Length: 5"
 def good(
     name: str, section: str, said: bytes, passed: Passed = HELLO, *, ends: bool = False, asked: bytes = b""
 ) -> AnswerVector:
-    return AnswerVector(name, section, said, passed, ends=ends, **({"asked": asked} if asked else {}))
+    vector = AnswerVector(name, section, said, passed, ends=ends)
+    return replace(vector, asked=asked) if asked else vector
 
 
 def bad(name: str, section: str, said: bytes, *, ends: bool = False, cut: bool = False) -> AnswerVector:

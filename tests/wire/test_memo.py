@@ -42,3 +42,18 @@ class MemoTests(SynchronousTestCase):
             memo.met(b"%d" % number, number)
         self.assertEqual(memo.get(b"popular"), 7)
         self.assertLessEqual(len(memo._seen), 32)
+
+    def test_one_stranger_in_four(self) -> None:
+        """Most strangers are passed over; who keeps coming is kept all the same, before long."""
+        memo: Memo[int] = Memo(4, 100, 4)
+        for number in range(1000):
+            memo.met(b"%d" % number, number)
+        self.assertLessEqual(len(memo._seen), 32)
+        for _ in range(8):
+            memo.met(b"popular", 7)
+        self.assertEqual(memo.get(b"popular"), 7)
+
+    def test_a_share_that_cannot_be_had(self) -> None:
+        """One in three would need a division for each stranger."""
+        for one_in in (0, 3, -4):
+            self.assertRaises(ValueError, Memo, 4, 100, one_in)

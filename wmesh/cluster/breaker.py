@@ -93,7 +93,7 @@ class Breaker:
         self._permits = 0
         self._passed = 0
         self._round = 0
-        self.window = Window(spec.window, now)
+        self.window = Window(spec.window)
         self.state = self.before = CLOSED
         self.plain = not spec.slow_call
         self.reason = ""
@@ -207,7 +207,7 @@ class Breaker:
             self._passed = self._round = 0
             self.until = now + spec.trial_timeout
         else:
-            self.window.clear(now)
+            self.window.clear()
         self.generation += 1
         self.reason = reason
         self.since = now

@@ -1,100 +1,32 @@
-"""The live set of instances of one service, and the tickets to use them.
+"""The live set of instances of one service: who of them may take a request, by all that is known of them.
 
 Strategy: `Selection.acquire` (next door) is on the hot path and reads only what `refresh` prepared when something
-changed: who is eligible, with which share, and when time alone will change that (`review_at`). A ticket is paired with
-exactly one `release`; there the evidence of live traffic is taken in: latency, the circuit breaker's window, failures
-in a row. A good answer of a well instance costs two additions; everything else is out of line.
+changed: who is eligible, with which share, and when time alone will change that (`review_at`). What live traffic shows
+comes from the tickets (`wmesh.cluster.ticket`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outcome import CANCELLED, OK, Outcome
+from wmesh.cluster.outcome import Outcome
 from wmesh.cluster.outlier import outliers, spare
+from wmesh.cluster.selection import Selection
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, ServiceSpec, Subset
 
-if TYPE_CHECKING:
-    from wmesh.cluster.selection import Selection
-
 NEVER = float("inf")
+_by_id = attrgetter("record.id")
 MANY = 500
 SPARING = 10e-6
 """Larger clusters are refreshed no more often than once in so many seconds for each member."""
-PROVED = -1  # the generation of no breaker
 SETTLED = 5.0
 """Seconds after the first instance served: who comes later than that is new among old ones."""
-
-
-class Ticket:
-    """The right to use one member for one attempt. `generation` is that of the member's breaker when it was given."""
-
-    __slots__ = ("_cluster", "generation", "member", "service_generation", "started")
-
-    def __init__(self, cluster: Cluster, member: Member, now: float) -> None:
-        self._cluster: Cluster | None = cluster
-        self.member = member
-        self.started = now
-        breaker = member.breaker
-        self.generation = 0 if breaker is None else breaker.generation
-        guard = cluster.breaker
-        self.service_generation = 0 if guard is None else guard.generation
-
-    def prove(self, now: float) -> None:
-        """Its instance did what it was asked for and stays in use (a tunnel): good evidence now, none at the end."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        member, seconds = self.member, now - self.started
-        member.streak = 0
-        if member.breaker is not None and member.breaker.observe(False, seconds, self.generation, now):
-            cluster.moved(member, member.breaker, now)
-        if cluster.breaker is not None and cluster.breaker.observe(False, seconds, self.service_generation, now):
-            cluster.moved(None, cluster.breaker, now)
-        self.generation = self.service_generation = PROVED
-
-    def release(self, outcome: Outcome, now: float) -> None:
-        """Give it back, once; a second call does nothing, so that every error path may call it."""
-        cluster = self._cluster
-        if cluster is None:
-            return
-        self._cluster = None
-        member = self.member
-        member.in_flight -= 1
-        cluster.in_flight -= 1
-        if outcome is OK:
-            seconds = now - self.started
-            member.latency.observe(seconds, now)
-            member.streak = 0
-            breaker = member.breaker
-            if breaker is not None:
-                window = breaker.window
-                if breaker.plain and now < window.end and self.generation == breaker.generation:
-                    # WHY not observe(): two calls deep, it costs three times as much (bench: micro, cluster).
-                    slot = window.slot
-                    slot[0] += 1
-                    slot[3] += seconds
-                    window.calls += 1
-                    window.seconds += seconds
-                elif breaker.observe(False, seconds, self.generation, now):
-                    cluster.moved(member, breaker, now)
-            if cluster.measured:
-                cluster.answered(self, seconds, now)
-        elif outcome is CANCELLED:
-            if member.breaker is not None:
-                member.breaker.cancel(self.generation)
-            if cluster.breaker is not None:
-                cluster.breaker.cancel(self.service_generation)
-        else:
-            cluster.failed(self, outcome, now)
-        if cluster.waiting:
-            cluster.serve(now, member)
 
 
 class Cluster:
@@ -102,15 +34,15 @@ class Cluster:
 
     `requests` and `failures` count attempts since the start, `checks_passed` and `checks_failed` active checks.
     `selections` are the ways to choose among the members: `whole`, and one for each subset that a route asks for.
-    `limit` bounds the requests in flight; `gradient`, if there is one, moves it. `measured`: good answers concern more
-    than their instance. `make_strategy` builds the strategy of each selection. `tell` hears what traffic did to
-    breakers and who is ejected; `chance` answers numbers in [0, 1).
+    `breaking` are the outcomes that count as failures. `limit` bounds the requests in flight; `gradient`, if there is
+    one, moves it. `measured`: good answers concern more than their instance. `make_strategy` builds the strategy of
+    each selection. `tell` hears what traffic did to breakers and who is ejected; `chance` answers numbers in [0, 1).
     """
 
     __slots__ = (
-        "_breaking",
         "_reviewed",
         "breaker",
+        "breaking",
         "chance",
         "checks_failed",
         "checks_passed",
@@ -149,8 +81,6 @@ class Cluster:
         zone: str = "",
         now: float = 0.0,
     ) -> None:
-        from wmesh.cluster.selection import Selection
-
         self.spec = spec
         self.make_strategy = make_strategy
         self.tell = tell
@@ -177,15 +107,13 @@ class Cluster:
         self.checks_passed = 0
         self.checks_failed = 0
         self.waiting: list[Selection] = []
-        self._breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
+        self.breaking = frozenset(Outcome[name.upper()] for name in spec.breaker.outcomes)
         self._reviewed = 0
         self.whole = Selection(self, make_strategy(spec))
         self.selections: dict[Subset, Selection] = {}
 
     def select(self, subset: Subset) -> Selection:
         """The way to choose among the members of `subset` only; the same object for equal subsets."""
-        from wmesh.cluster.selection import Selection
-
         if not subset:
             return self.whole
         found = self.selections.get(subset)
@@ -194,45 +122,25 @@ class Cluster:
             self.stale = True
         return found
 
-    # --- evidence of live traffic
+    # --- what live traffic leads to: see `Ticket` for how it is counted
 
-    def answered(self, ticket: Ticket, seconds: float, now: float) -> None:
-        """A good answer of a service that is measured as a whole."""
-        if self.breaker is not None and self.breaker.observe(False, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def answered(self, seconds: float, now: float) -> None:
+        """A good answer after `seconds`, of a service that is measured as a whole: the limit may move."""
         if self.gradient is not None and self.gradient.observe(seconds, self.in_flight + 1, now):
             most = self.spec.max_connections
             self.limit = min(self.gradient.limit, most) if most else self.gradient.limit
 
-    def failed(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
-        """An attempt failed, and its instance is to blame."""
-        member = ticket.member
-        seconds = now - ticket.started
-        member.failures += 1
-        self.failures += 1
-        counts = outcome in self._breaking
-        # What was sent before it was out, and fails when it is back, is what it was out for already.
-        fresh = ticket.started >= member.latency.since
-        on_probation = member.probation()
-        if fresh:
-            # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-            member.latency.charge(max(seconds, self.spec.timeout_first_byte), now)
-            member.streak = member.streak + 1 if counts else 0
-        breaker = member.breaker
-        if breaker is not None and breaker.observe(counts, seconds, ticket.generation, now):
-            self.moved(member, breaker, now)
-        if self.breaker is not None and self.breaker.observe(counts, seconds, ticket.service_generation, now):
-            self.moved(None, self.breaker, now)
+    def failed(self, member: Member, outcome: Outcome, on_probation: bool, now: float) -> None:
+        """One more failure that counts: enough of them in a row eject the member, if it can be spared."""
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = fresh and counts and outlier.consecutive
-        row = row and (member.streak % outlier.consecutive == 0 or on_probation)
+        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
-            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, on_probation, now)
+            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now, on_probation)
 
-    def eject(self, member: Member, reason: str, provable: bool, again: bool, now: float) -> None:
+    def eject(self, member: Member, reason: str, provable: bool, now: float, again: bool = False) -> None:
         """Take a member out by what its traffic shows; `again`: before it had shown that it is well. Whether it can be
         spared is for the caller to know."""
         seconds = member.ejection.begin(self.spec.outlier, reason, provable, again, now)
@@ -246,7 +154,7 @@ class Cluster:
         member.ejection.until = min(member.ejection.until, now)
         member.ejection.reason = ""
         if member.breaker is not None:
-            member.breaker.window.clear(now)
+            member.breaker.window.clear()
         member.growth.begin(self.spec.breaker.ramp, now)
         member.on_probation = bool(self.spec.breaker.ramp)
         member.begin_again(now)
@@ -290,22 +198,28 @@ class Cluster:
         """Find out who is eligible, and hand each strategy its part, in a stable order.
 
         A change of a verdict, a weight or the set itself only marks the cluster `stale`; the next request pays for the
-        refresh, not before `refresh_from`. So a burst of changes costs one, and ten thousand can come at once.
+        refresh, not before `refresh_from`. So a burst of changes costs one, and ten thousand can come at once. Who is
+        `settled` is not looked at: in a large fleet that is nearly everybody, whatever changed.
         """
         if self.eligible and not self.panicking:
             self.last_available = now  # they were, until whatever it is that changed
-        again, known = NEVER, 0
-        eligible = []
-        for member in self.members.values():
+        again = NEVER
+        # In this order there is hardly anything to sort; in a panic it holds others as well, or nobody.
+        there = self.members.values() if self.panicking else self.eligible
+        eligible = [member for member in there if member.settled]
+        known = len(eligible)
+        for member in [member for member in self.members.values() if not member.settled]:
             breaker = member.breaker
             if breaker is not None and breaker.state is not CLOSED and breaker.review(now):
                 self.moved(member, breaker, now)
             if member.ejection.reason and now >= member.ejection.until:
                 self.readmit(member, "its time is over", now)
-            again = min(again, member.refresh(now))
+            review_at = member.refresh(now)
+            again = min(again, review_at)
             known += member.health.proven and member.admin is AdminState.READY
             if member.eligible(now):
                 eligible.append(member)
+                member.settled = review_at == NEVER and member.health.proven
         if self.breaker is not None:
             if self.breaker.review(now):
                 self.moved(None, self.breaker, now)
@@ -320,7 +234,7 @@ class Cluster:
         self.eligible = eligible
         self.trying = [member for member in eligible if member.breaker is not None and member.breaker.trying]
         self.review_at = again
-        # WHY: ten thousand members take 15 ms (bench: registry). Who turned bad meanwhile is doubted, and not taken.
+        # WHY: for ten thousand, strategies take up to 12 ms. Who turned bad meanwhile is doubted, and not taken.
         self.refresh_from = now + SPARING * len(self.members) if len(self.members) > MANY else now
         self.whole.rebuild(eligible)
         for selection in self.selections.values():
@@ -352,7 +266,7 @@ class Cluster:
             left = spare(self.members.values(), self.spec.outlier, now) if found else 0
             for member, reason in found:
                 if left and member.eligible(now):
-                    self.eject(member, reason, False, member.probation(), now)
+                    self.eject(member, reason, False, now, member.probation())
                     left -= 1
         if self.waiting:
             self.serve(now)
@@ -385,7 +299,3 @@ def _guarded(spec: ServiceSpec) -> bool:
 
 def _times(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _by_id(member: Member) -> str:
-    return member.record.id

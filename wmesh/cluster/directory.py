@@ -109,7 +109,7 @@ class Directory:
                         del self._weights[service, id]
                     else:
                         self._weights[service, id] = weight
-                    member.weight = weight if weight is not None else member.record.weight
+                    member.weigh(weight if weight is not None else member.record.weight)
                     self.clusters[service].stale = True
                     self._tell(event)
             case SuspicionChanged(service, id, reason):
@@ -172,8 +172,7 @@ class Directory:
             if member.record == record:
                 return
             member.record = record
-            member.weight = self._weights.get((record.service, record.id), record.weight)
-            member.share = member.weight * member.ramp
+            member.weigh(self._weights.get((record.service, record.id), record.weight))
             cluster.stale = True
             self._tell(InstanceUpdated(record))
             return
@@ -183,7 +182,7 @@ class Directory:
         member = cluster.members[record.id] = Member(record, cluster.spec, now, cluster.chance)
         # The operator meant the instance of this name, not this life of it: it stays out while it is restarted.
         member.admin = self._wills.get((record.service, record.id), member.admin)
-        member.weight = self._weights.get((record.service, record.id), member.weight)
+        member.weigh(self._weights.get((record.service, record.id), member.weight))
         cluster.stale = True
         if member.health.state is Health.HEALTHY:
             cluster.joined(member, now)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
@@ -81,10 +82,11 @@ class Member:
     asked before a pick is taken. It is `gone` once the cluster has it no longer. `streak` counts failures in a row;
     `on_probation`, while it grows back after an ejection and has not answered yet, one is enough. `pool` belongs to the
     data plane, which keeps its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt
-    (bench: small). `suspect` says why its source does not vouch for it any more, since `suspect_since`; it is empty
-    otherwise. A suspect whose checks pass takes requests as ever: suspicion is no verdict. `load` is the last report of
-    what it uses, which came at `load_since`. `checked` is how many seconds its last check took (None: there was none),
-    `warning` what that found that an operator should see to.
+    (bench: small). `settled`: it may take requests, and neither time nor anything but what doubts it changes that or
+    its share, so that a refresh of the cluster need not look at it. `suspect` says why its source does not vouch for it
+    any more, since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever:
+    suspicion is no verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how
+    many seconds its last check took (None: there was none), `warning` what that found that an operator should see to.
     """
 
     __slots__ = (
@@ -110,6 +112,7 @@ class Member:
         "pool",
         "ramp",
         "record",
+        "settled",
         "share",
         "since",
         "streak",
@@ -138,6 +141,7 @@ class Member:
         self.most = self.limit = spec.instance_max_connections
         self.gated = self.limit > 0
         self.doubted = False
+        self.settled = False
         self.gone = False
         self.in_flight = 0
         self.picks = 0
@@ -150,7 +154,7 @@ class Member:
         self.suspect_since = now
         self.checked: float | None = None
         self.warning = ""
-        self.pool: object | None = None
+        self.pool: Any = None
 
     def eligible(self, now: float) -> bool:
         """May be among those that strategies choose from. What changes with each request is left to `admits`."""
@@ -185,6 +189,12 @@ class Member:
     def doubt(self) -> None:
         """Something speaks against it that strategies may not have heard of yet: ask it before each pick is taken."""
         self.doubted = self.gated = True
+        self.settled = False
+
+    def weigh(self, weight: int) -> None:
+        """From now on this is its weight."""
+        self.weight = weight
+        self.share = weight * self.ramp
 
     def takes(self, now: float) -> bool:
         """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""

@@ -17,8 +17,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from wmesh.cluster.breaker import CLOSED
-from wmesh.cluster.cluster import Ticket
 from wmesh.cluster.outcome import Refusal
+from wmesh.cluster.ticket import Ticket
 from wmesh.interfaces import Strategy
 from wmesh.model import AdminState, Health, Subset
 

@@ -4,11 +4,18 @@ Strategy: the window is cut into ten slots that are filled in turn; the totals a
 call and asking for the totals both cost the same whatever the traffic is. What is older than the window leaves slot by
 slot: a call counts for at least nine and at most ten tenths of it. A window of calls instead of seconds would remember
 yesterday's failures of an instance that is hardly used (resilience4j offers both, and its default trips on that).
+
+An empty window has no slots: the first call makes them. Most of a large fleet had no call in the last seconds, and what
+is not there takes no memory, nor the time of the garbage collector.
 """
 
 from __future__ import annotations
 
 SLOTS = 10
+EMPTY = float("-inf")
+"""When the present slot of an empty window ends: before any call."""
+_NO_SLOT: list[float] = []
+_NO_SLOTS: list[list[float]] = []
 
 
 class Window:
@@ -19,16 +26,16 @@ class Window:
 
     __slots__ = ("_index", "_slots", "_width", "calls", "end", "failures", "seconds", "slot", "slow")
 
-    def __init__(self, span: float, now: float) -> None:
+    def __init__(self, span: float) -> None:
         self._width = span / SLOTS
-        self.clear(now)
+        self.clear()
 
-    def clear(self, now: float) -> None:
+    def clear(self) -> None:
         """Forget everything."""
-        self._slots: list[list[float]] = [[0, 0, 0, 0.0] for _ in range(SLOTS)]
+        self._slots = _NO_SLOTS
         self._index = 0
-        self.slot = self._slots[0]
-        self.end = now + self._width
+        self.slot = _NO_SLOT
+        self.end = EMPTY
         self.calls: float = 0
         self.failures: float = 0
         self.slow: float = 0
@@ -43,6 +50,8 @@ class Window:
         """One call that ended at `now`. Time never runs backwards here: an earlier `now` counts as the latest."""
         if now >= self.end:
             self.slide(now)
+            if not self._slots:
+                self._begin(now)
         slot = self.slot
         slot[0] += 1
         slot[3] += seconds
@@ -57,11 +66,11 @@ class Window:
 
     def slide(self, now: float) -> None:
         """Let go of what is older than the window as of `now`."""
-        if now < self.end:
+        if now < self.end or not self._slots:
             return
         steps = int((now - self.end) / self._width) + 1
         if steps >= SLOTS:
-            self.clear(now)
+            self.clear()
             return
         for _ in range(steps):
             self._index = index = (self._index + 1) % SLOTS
@@ -72,3 +81,8 @@ class Window:
             self.seconds -= slot[3]
             slot[:] = 0, 0, 0, 0.0
         self.end += steps * self._width
+
+    def _begin(self, now: float) -> None:
+        self._slots = [[0, 0, 0, 0.0] for _ in range(SLOTS)]
+        self.slot = self._slots[0]
+        self.end = now + self._width

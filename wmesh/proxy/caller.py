@@ -26,6 +26,7 @@ from wmesh.proxy.exchange import Exchange
 from wmesh.proxy.local_reply import LocalReply
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.request_body import RequestBody
 from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.fields import connection_options
 from wmesh.wire.forwarded import Peer
@@ -123,7 +124,7 @@ class Caller:
         self.patience = patience
         self.transport: Any = None
         self.current: Exchange | None = None
-        self.dirty: Exchange | None = None
+        self.dirty: RequestBody | None = None
         self.tunnel: Any = None
         self.half_closed = False
         self.parsing = False
@@ -194,8 +195,9 @@ class Caller:
         """Hand the body on for as long as nobody holds it back."""
         exchange = self.current
         source = self._source
-        if source is None or exchange is None or self.parsing:
+        if source is None or exchange is None or exchange.body is None or self.parsing:
             return
+        body = exchange.body
         self.parsing = True
         while not self.held and self.current is exchange and self._source is not None:
             try:
@@ -205,13 +207,13 @@ class Caller:
                 why = str(problem)
             if why:
                 self._source = None
-                exchange.request_broken(LocalReply(400, "bad_request", f"the body of the request: {why}"))
+                body.broken(LocalReply(400, "bad_request", f"the body of the request: {why}"))
                 break
             self._left -= len(data)
-            exchange.request_body(data)
+            body.more(data)
             if not self._left:
                 self._source = None
-                exchange.request_complete(b"")
+                body.complete(b"")
             dirty, self.dirty = self.dirty, None
             if dirty is not None:
                 dirty.flush()

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wmesh.cluster.member import Member
+from wmesh.cluster.ticket import Ticket
 from wmesh.proxy.plan import Plan
-from wmesh.wire.request import RequestHead
 
 Note = tuple[float, str]
 """When (by the clock of the mesh), and what."""
 
-Record = tuple[bytes, float, float, "Plan | None", RequestHead, int, "Member | None", Sequence[Note]]
-"""Request id, begin, end, plan, head, status (0: broken off), who answered or was asked last, notes."""
+Record = tuple[bytes, float, float, "Plan | None", bytes, bytes, int, "Member | None", Sequence[Note]]
+"""Request id, begin, end, plan, method, target, status (0: broken off), who answered or was asked last, notes."""
 
 LONGEST_TARGET = 512
 
@@ -40,15 +40,25 @@ def recent(ring: Sequence[Record], count: int, now: float, wall: float) -> list[
     return [_describe(record, now, wall) for record in reversed(newest)]
 
 
+def told(ticket: Ticket | None, attempts: int, notes: Sequence[Note]) -> bytes:
+    """The same as a line of the answer, for a trusted client that asked for it: who was picked, and what happened on
+    the way."""
+    steps = "; ".join(what for _, what in notes)
+    text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={attempts}; {steps}"
+    # What failed may be told in words of the instance: no line may end before its end.
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
+    return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
+
+
 def _describe(record: Record, now: float, wall: float) -> dict[str, Any]:
-    request_id, begun, ended, plan, head, status, member, notes = record
+    request_id, begun, ended, plan, method, target, status, member, notes = record
     return {
         "request_id": _text(request_id),
         "ago_seconds": round(max(0.0, now - ended), 3),
         "began_at": round(wall - (now - begun), 3),
         "milliseconds": round((ended - begun) * 1000.0, 3),
-        "method": _text(head.method),
-        "target": _text(head.target[:LONGEST_TARGET]),
+        "method": _text(method),
+        "target": _text(target[:LONGEST_TARGET]),
         "route": None if plan is None else str(plan.route),
         "service": None if plan is None else plan.service,
         "strategy": None if plan is None else plan.spec.strategy,

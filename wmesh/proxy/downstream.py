@@ -20,9 +20,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wmesh.errors import WireError
-from wmesh.proxy.exchange import HOLD_PIPELINE, Exchange
+from wmesh.proxy.exchange import Exchange
 from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.request_body import RequestBody
+from wmesh.proxy.side import HOLD_PIPELINE
 from wmesh.proxy.transport import HIGH_WATER, Stream
 from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.forwarded import Peer, Peers
@@ -37,8 +39,8 @@ LINGER = 2.0
 class Downstream:
     """The protocol of one client connection.
 
-    `receiving` is `current` while its body is being read: `left` bytes of it, or what `decoder` finds. `since` is when
-    the present wait began, as far as `sweep` knows; `mark` says what it was waiting for then.
+    `receiving` is the body of `current` while it is being read: `left` bytes of it, or what `decoder` finds. `since` is
+    when the present wait began, as far as `sweep` knows; `mark` says what it was waiting for then.
     """
 
     __slots__ = (
@@ -72,8 +74,8 @@ class Downstream:
         self.transport: Any = None
         self.stream: Stream | None = None
         self.current: Exchange | None = None
-        self.receiving: Exchange | None = None
-        self.dirty: Exchange | None = None
+        self.receiving: RequestBody | None = None
+        self.dirty: RequestBody | None = None
         self.decoder: ChunkDecoder | None = None
         self.left = 0
         self.partial = b""
@@ -106,6 +108,14 @@ class Downstream:
             return
         self.active = True
         scan = 0
+        if self.current is None and not self.partial:
+            flow = self.plane.flows.get(data)
+            if flow is not None:
+                self.current = exchange = Exchange(self.plane, self, flow.head)
+                self.parsing = True
+                exchange.follow(flow)
+                self.parsing = False
+                return
         if self.receiving is not None:
             data = self._body(data)
         elif self.partial:
@@ -142,14 +152,17 @@ class Downstream:
                     continue
                 self._refuse(for_status(fault.status, fault.reason))
                 break
+            alone = not start and end + 4 == len(data)
             start = end + 4
             self.current = exchange = Exchange(plane, self, head)
             if not head.has_body:
                 exchange.begin()
                 if start == len(data):
+                    if alone:
+                        plane.flows.learn(data, exchange)
                     break
                 continue
-            self.receiving = exchange
+            self.receiving = exchange.body
             self.left = head.length or 0
             self.decoder = ChunkDecoder(plane.limits.head) if head.chunked else None
             exchange.begin()
@@ -183,8 +196,8 @@ class Downstream:
 
     def _body(self, data: bytes) -> bytes:
         """Take what belongs to the body being read; answers what follows it."""
-        exchange = self.receiving
-        if exchange is None:
+        receiving = self.receiving
+        if receiving is None:
             return data
         decoder = self.decoder
         if decoder is not None:
@@ -194,7 +207,7 @@ class Downstream:
                 self._refuse(for_status(fault.status, fault.reason))
                 return b""
             if body:
-                exchange.request_body(body)
+                receiving.more(body)
             if not decoder.done:
                 return b""
             trailers = decoder.trailers
@@ -203,23 +216,23 @@ class Downstream:
             left = self.left
             if len(data) < left:
                 self.left = left - len(data)
-                exchange.request_body(data)
+                receiving.more(data)
                 return b""
             rest = data[left:]
             trailers = b""
-            exchange.request_body(data[:left] if rest else data)
+            receiving.more(data[:left] if rest else data)
         self.receiving = None
-        exchange.request_complete(trailers)
+        receiving.complete(trailers)
         return rest
 
     def _refuse(self, reply: LocalReply) -> None:
         """What the client sent cannot be read any further: answer once and close."""
-        exchange = self.receiving
+        receiving = self.receiving
         self.partial = b""
-        if exchange is not None:
+        if receiving is not None:
             # The head was good and its body is not: the instance must not take what came for a whole request.
             self.receiving = None
-            exchange.request_broken(reply)
+            receiving.broken(reply)
         elif self.current is None:
             self.current = last = Exchange.refused(self.plane, self, reply)
             last.begin()
@@ -247,7 +260,7 @@ class Downstream:
                 dirty, self.dirty = self.dirty, None
                 if dirty is not None:
                     dirty.flush()
-            if not self.partial or self.current is None or self.receiving is not None:
+            if self.held and (not self.partial or self.current is None or self.receiving is not None):
                 self.release(HOLD_PIPELINE)
             if self.half_closed and self.current is None and self.transport is not None:
                 self.transport.loseConnection()

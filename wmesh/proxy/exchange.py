@@ -6,14 +6,13 @@
                                                                                        ▼
                                turn of the next request ◄─ finished ◄─ head and body of the answer to the client
 
-Bytes are never collected: what one read brings goes out in one write on the other side. The one exception is `replay`,
-up to 64 KiB of request body kept until the answer begins, so that an attempt can be repeated. Once the first byte of an
-answer is out, a failure aborts both sides: a client must see a broken answer, never a short one that looks whole.
+Once the first byte of an answer is out, a failure aborts both sides: a client must see a broken answer, never a short
+one that looks whole. The body of the request goes its own way (`request_body`), and so does that of the answer
+(`upstream`): here is what both belong to.
 
-Longer than most files, because it is one story told in order.
-
-The exchange is the producer of the instance's transport (it holds the client back when the instance is slow); the
-upstream connection is the producer of the client's.
+Longer than most files, because it is one story told in order. What only some requests meet is elsewhere, and costs the
+others nothing: the queue (`queueing`), failed attempts (`retrying`, `fallback`), the end of the time that it may take
+(`time_limit`). Requests that come again take a short cut (`flow`).
 """
 
 from __future__ import annotations
@@ -21,32 +20,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmesh.cluster.cluster import NEVER, Ticket
 from wmesh.cluster.explain import explain, summary
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
+from wmesh.cluster.ticket import Ticket
 from wmesh.errors import WireError
-from wmesh.policy.retry import STATUS
 from wmesh.policy.stickiness import Stickiness
-from wmesh.proxy.local_reply import LocalReply, for_outcome, for_refusal, for_status
+from wmesh.proxy.decisions import Note, told
+from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
-from wmesh.proxy.retrying import Retrying, may_not
-from wmesh.proxy.time_limit import TimeLimit, limit_of
-from wmesh.wire.chunks import chunk, last_chunk
+from wmesh.proxy.queueing import Queueing
+from wmesh.proxy.request_body import RequestBody
+from wmesh.proxy.retrying import Retrying
+from wmesh.proxy.side import HOLD_CONNECTING
+from wmesh.proxy.time_limit import TimeLimit, limit_of, out_of_time
 from wmesh.wire.fields import Special, value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
-    from wmesh.proxy.decisions import Note
+    from wmesh.proxy.flow import Flow
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
-
-REPLAY_LIMIT = 65536
 
 DEBUG_FIELD = b"x-wmesh-debug"
 """A trusted client that sends this field is told who was picked and why, in X-Wmesh-Decision."""
@@ -55,18 +54,13 @@ DEBUG_FIELD = b"x-wmesh-debug"
 OK = Outcome.OK
 SERVER_ERROR = Outcome.SERVER_ERROR
 
-HOLD_PIPELINE = 1
-HOLD_BACKPRESSURE = 2
-HOLD_CONNECTING = 4
-
-_BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
-
 
 class Exchange:
-    """`conn` is the connection of the running attempt, `outgoing` what the next flush sends on it."""
+    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything."""
 
     __slots__ = (
         "attempts",
+        "body",
         "bound",
         "close_after",
         "conn",
@@ -79,17 +73,12 @@ class Exchange:
         "key",
         "limit",
         "notes",
-        "outgoing",
         "plan",
         "plane",
-        "producing",
-        "replay",
-        "replay_size",
         "reply",
         "request_done",
         "request_id",
         "retrying",
-        "sent",
         "started",
         "status",
         "switching",
@@ -105,7 +94,12 @@ class Exchange:
         self.plane = plane
         self.down = down
         self.head = head
-        self.request_done = not head.has_body
+        if head.has_body:
+            self.request_done = False
+            self.body: RequestBody | None = RequestBody(self)
+        else:
+            self.request_done = True
+            self.body = None
         self.close_after = head.wants_close
         self.plan: Plan | None = None
         self.key = b""
@@ -118,17 +112,12 @@ class Exchange:
         self.attempts = 0
         self.started = 0.0
         self.status = 0
-        self.sent = False
         self.head_sent = False
         self.done = False
-        self.producing = False
         self.switching = False
         self.reply: LocalReply | None = None
         self.retrying: Retrying | None = None
         self.limit: TimeLimit | None = None
-        self.outgoing: list[bytes] | None = None
-        self.replay: list[bytes] | None = None
-        self.replay_size = 0
         self.request_id = b""
         self.notes: Sequence[Note] = ()
         self.debug = False
@@ -186,16 +175,30 @@ class Exchange:
                 self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
                 lines += limit.line
                 plane.deadlines.waiting.add(self)
-        self.written = write_request(head, plan.target(head.target), lines, plane.via, request_id)
+        target = plan.target(head.target) if plan.strip else head.target
+        self.written = write_request(head, target, lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
+        self._choose(plan, now)
+
+    def follow(self, flow: Flow) -> None:
+        """It is this request's turn, and its bytes are known."""
+        plane = self.plane
+        self.started = now = plane.clock()
+        self.request_id = request_id = plane.next_id()
+        self.plan = plan = flow.plan
+        self.written = b"".join((flow.before, self.down.peer.lines, flow.behind, request_id, b"\r\n\r\n"))
+        self._choose(plan, now)
+
+    def _choose(self, plan: Plan, now: float) -> None:
         if plan.keyed:
-            self._find_key(plan)
+            self.find_key(plan)
         if plan.sticky is not None:
-            self.bound = plan.sticky.bound(head.lines, plan.cluster.members)
+            self.bound = plan.sticky.bound(self.head.lines, plan.cluster.members)
         self.attempt(now)
 
-    def _find_key(self, plan: Plan) -> None:
+    def find_key(self, plan: Plan) -> None:
+        """What a strategy that keeps clients together goes by on this way."""
         peer = self.down.peer
         key = plan.key_of(self.head) if plan.key_of is not None else b""
         self.key = key or peer.peers.client(peer, self.head)
@@ -225,65 +228,22 @@ class Exchange:
         plan = self.plan
         assert plan is not None
         if self.debug:
-            self._note(now, summary(explain(plan.selection, self.key, now, self.bound, self.tried)))
+            self.note(now, summary(explain(plan.selection, self.key, now, self.bound, self.tried)))
         ticket = plan.selection.acquire(self.key, self.tried, now, self.bound)
         if isinstance(ticket, Refusal):
-            if ticket.passing and plan.waits:
-                self._wait(ticket, now)
-            else:
-                self._refused(ticket)
+            Queueing(self).turned_down(ticket, now)
             return
-        self._granted(ticket, now)
+        self.granted(ticket, now)
 
-    def _wait(self, refusal: Refusal, now: float) -> None:
-        """Nobody can take the request now, but somebody may soon: stand in the queue."""
-        plan = self.plan
-        assert plan is not None
-        if self.down.half_closed:
-            self._refused(refusal)  # see `Downstream.readConnectionLost`
-            return
-        until = NEVER if self.limit is None else self.limit.ends
-        waiter = plan.selection.wait(self.key, self.tried, now, self.bound, until, self._called, self._refused)
-        if isinstance(waiter, Refusal):
-            self._refused(waiter)
-            return
-        self.waiter = waiter
-        self._note(now, f"waits: {refusal.detail}")
-        plan.traffic.queued += 1
-        if self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
-
-    def _called(self, ticket: Ticket) -> None:
-        """It is its turn in the queue."""
-        now = self.plane.clock()
-        if self.limit is not None and now >= self.limit.ends:
-            ticket.release(Outcome.CANCELLED, now)
-            self.out_of_time(now)
-            return
-        self.waiter = None
-        self._note(now, f"{ticket.member.record.id} can take it")
-        self._granted(ticket, now)
-
-    def _refused(self, refusal: Refusal) -> None:
-        plan = self.plan
-        assert plan is not None
-        now = self.plane.clock()
-        if self.limit is not None and now >= self.limit.ends:
-            self.out_of_time(now)
-            return
-        self.waiter = None
-        plan.traffic.refused += 1
-        self._note(now, f"refused: {refusal.reason}: {refusal.detail}")
-        self.fall_back(self.reply or for_refusal(refusal, plan.service), now)
-
-    def _granted(self, ticket: Ticket, now: float) -> None:
+    def granted(self, ticket: Ticket, now: float) -> None:
+        """An instance can take it."""
         plan = self.plan
         assert plan is not None
         self.ticket = ticket
         self.attempts += 1
         if self.limit is not None:
             self.written = self.limit.tell(self.written, now)
-        pool = pool_of(self.plane, ticket.member, plan.spec)
+        pool = ticket.member.pool or pool_of(self.plane, ticket.member, plan.spec)
         # A second try gets no connection untested: an instance that restarted has closed all that were kept.
         conn = pool.take(self.attempts == 1 and self.head.method in plan.repeatable)
         if conn is not None:
@@ -293,135 +253,26 @@ class Exchange:
 
     def _connect(self, pool: Pool) -> None:
         self.dial = pool.connect(self)
-        if self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
+        if self.body is not None:
+            self.body.wait()
 
     def attach(self, conn: Upstream, now: float) -> None:
         """A connection to the instance is there: everything that the client sent so far goes out on it."""
         self.dial = None
         self.conn = conn
         conn.assign(self, now)
-        self.sent = True
-        if not self.head.has_body:
+        if self.body is None:
             conn.transport.write(self.written)
-            return
-        outgoing = self.outgoing = [self.written]
-        if self.replay is not None:
-            outgoing.extend(self.replay)
-        down = self.down
-        if down.held & HOLD_CONNECTING:
-            down.release(HOLD_CONNECTING)
-        if self.replay_size > REPLAY_LIMIT:
-            self.replay = None
-        # In the middle of a read the flush comes at its end, with all that the read brought.
-        if down.parsing:
-            down.dirty = self
         else:
-            self.flush()
-
-    def request_body(self, data: bytes) -> None:
-        """A piece of the request body, as it came; `flush` follows when the read is done."""
-        if self.done:
-            return
-        if self.head.chunked:
-            data = chunk(data)
-        self._queue(data)
-
-    def request_complete(self, trailers: bytes) -> None:
-        """The client has sent all of its request. `trailers` are whole lines, each with its CRLF."""
-        self.request_done = True
-        if self.done:
-            return
-        if self.head.chunked:
-            self._queue(last_chunk(trailers))
-        elif self.conn is not None:
-            self.down.dirty = self
-
-    def _queue(self, data: bytes) -> None:
-        self.replay_size += len(data)
-        attached = self.conn is not None
-        if not attached or self.replay_size <= REPLAY_LIMIT:
-            if self.replay is None and (self.replay_size == len(data) or not attached):
-                self.replay = []
-            if self.replay is not None:
-                self.replay.append(data)
-        else:
-            self.replay = None
-        if attached:
-            assert self.outgoing is not None
-            self.outgoing.append(data)
-            self.down.dirty = self
-        elif self.replay_size > REPLAY_LIMIT:
-            self.down.hold(HOLD_CONNECTING)
-
-    def flush(self) -> None:
-        """Send what the last read brought, in one write."""
-        conn = self.conn
-        outgoing = self.outgoing
-        if conn is None or outgoing is None or self.done:
-            return
-        transport = conn.transport
-        if outgoing:
-            conn.active = True
-            transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-            outgoing.clear()
-        if self.request_done:
-            self.unregister()
-        elif not self.producing and self.conn is conn:
-            self.producing = True
-            transport.registerProducer(self, True)
-
-    def unregister(self) -> None:
-        """Stop being the producer of the instance's transport."""
-        if self.producing:
-            self.producing = False
-            conn = self.conn
-            if conn is not None and conn.transport is not None:
-                conn.transport.unregisterProducer()
-            self.down.release(HOLD_BACKPRESSURE)
-
-    def pauseProducing(self) -> None:
-        self.down.hold(HOLD_BACKPRESSURE)
-
-    def resumeProducing(self) -> None:
-        self.down.release(HOLD_BACKPRESSURE)
-
-    def stopProducing(self) -> None:
-        """The instance's connection is gone; what that means is told by its own connectionLost."""
-
-    def request_broken(self, reply: LocalReply) -> None:
-        """The client broke the rules inside the body, or stopped sending it. The instance's copy is cut off."""
-        self._drop_attempt(Outcome.CANCELLED)
-        if self.head_sent:
-            self.down.abort()
-        else:
-            self.close_after = True
-            self.answer(reply)
+            self.body.send(self.written)
 
     # --- the way back
-
-    def wants_another(self, whole: bool) -> bool:
-        """May an answer with one of `retry_statuses` be thrown away, and somebody else be asked? One that is `whole`
-        can be kept, for the case that there is nobody after all.
-        """
-        plan, ticket = self.plan, self.ticket
-        assert plan is not None
-        if ticket is None or self.switching or not self.request_done:
-            return False
-        if plan.fallback is not None and plan.fallback.hides(self):
-            return True
-        if may_not(self, plan, STATUS, True) or not plan.selection.others((*self.tried, ticket.member)):
-            return False
-        if not whole and not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
-            plan.traffic.retries_denied += 1
-            self._note(self.plane.clock(), "its answer passes on: enough retries are in flight")
-            return False
-        return True
 
     def response_head(self, head: ResponseHead) -> bytes:
         """The head for the client; sets how the body will be framed."""
         self.head_sent = True
-        self.replay = None
+        if self.body is not None:
+            self.body.forget()
         self.status = head.status
         request = self.head
         chunked = False
@@ -445,29 +296,33 @@ class Exchange:
         if plan.sticky is not None:
             connection += self._binding(plan.sticky)
         if self.debug:
-            connection += self._decision()
+            connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
 
-    def _decision(self) -> bytes:
-        """For a trusted client that asked for it: who was picked, and what happened on the way."""
-        ticket = self.ticket
-        steps = "; ".join(what for _, what in self.notes)
-        text = f"instance={ticket.member.record.id if ticket is not None else None}; attempts={self.attempts}; {steps}"
-        # What failed may be told in words of the instance: no line may end before its end.
-        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:4096])
-        return b"X-Wmesh-Decision: %b\r\n" % shown.encode("ascii", "replace")
-
-    def _note(self, now: float, what: str) -> None:
+    def note(self, now: float, what: str) -> None:
         """Something out of the ordinary, for who asks later what became of this request."""
         self.notes = [*self.notes, (now, what)]
 
-    def _record(self, now: float, status: int) -> None:
-        ticket = self.ticket
-        member = ticket.member if ticket is not None else None
+    def over(self, now: float, status: int, member: Member | None) -> None:
+        """The end of every exchange, told once to whoever counts or remembers them. Status 0: it was broken off.
+        `member` is who answered, or was asked last.
+        """
+        self.done = True
+        self.body = None  # which knows the exchange: neither is to wait for the collector of cycles
+        plan = self.plan
+        # WHY not the head itself: kept back a thousand times it is memory that the next requests cannot use again while
+        # the caches still hold it (bench case "varied").
+        head = self.head
         self.plane.decisions.append(
-            (self.request_id, self.started, now, self.plan, self.head, status, member, self.notes)
+            (self.request_id, self.started, now, plan, head.method, head.target, status, member, self.notes)
         )
+        if plan is None:
+            return
+        if status:
+            plan.traffic.observe(status, now - self.started)
+        else:
+            plan.traffic.aborted += 1
 
     def _binding(self, sticky: Stickiness) -> bytes:
         """The line that binds the client to its instance; nothing if it is bound there already."""
@@ -479,31 +334,19 @@ class Exchange:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
         return write_interim(head) if self.head.minor else b""
 
-    @property
-    def body_unexpected(self) -> bool:
-        """A body behind a method that hardly ever has one. An instance may answer without having read it, and would
-        take it for the next request on the connection: another client's turn.
-        """
-        return self.head.has_body and self.head.method in _BODILESS
-
     def finished(self, now: float) -> None:
         """The answer is whole and written. The connection was given back by its owner."""
-        if self.producing:
-            self.unregister()
         if self.retrying is not None or self.limit is not None:
             self.settle()
         self.conn = None
         self.done = True
-        ticket, self.ticket = self.ticket, None
         status = self.status
+        ticket, self.ticket = self.ticket, None
+        member = None
         if ticket is not None:
+            member = ticket.member
             ticket.release(OK if status < 500 else SERVER_ERROR, now)
-            self.plane.decisions.append(
-                (self.request_id, self.started, now, self.plan, self.head, status, ticket.member, self.notes)
-            )
-        plan = self.plan
-        if plan is not None:
-            plan.traffic.observe(status, now - self.started)
+        self.over(now, status, member)
         self.down.exchange_done(self, now)
 
     def answer(self, reply: LocalReply) -> None:
@@ -522,9 +365,7 @@ class Exchange:
         else:
             connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
         now = self.plane.clock()
-        self._record(now, reply.status)
-        if self.plan is not None:
-            self.plan.traffic.observe(reply.status, now - self.started)
+        self.over(now, reply.status, self.ticket.member if self.ticket is not None else None)
         if down.transport is None:
             return
         down.transport.write(
@@ -532,136 +373,11 @@ class Exchange:
         )
         down.exchange_done(self, now)
 
-    # --- failures
-
-    def attempt_failed(
-        self,
-        outcome: Outcome,
-        detail: str,
-        sent: bool,
-        stale: bool,
-        *,
-        hung: bool = False,
-        retry_after: int = 0,
-        own: LocalReply | None = None,
-    ) -> None:
-        """The running attempt is over without a whole answer; its connection, if any, is already closed.
-
-        `sent`: the instance may have seen some of the request. `stale`: it was a kept connection that the instance
-        closed before any byte of an answer; that says nothing against the instance, which may be tried again.
-        `hung`: it met a deadline. `retry_after`: seconds that the instance asked for. `own`: what it answered.
-        """
-        if self.producing:
-            self.unregister()
-        self.conn = None
-        self.dial = None
-        now = self.plane.clock()
-        ticket, self.ticket = self.ticket, None
-        plan = self.plan
-        assert plan is not None
-        if ticket is not None:
-            ticket.release(Outcome.CANCELLED if stale else outcome, now)
-            if not stale:
-                self.tried = (*self.tried, ticket.member)
-        if self.done:
-            return
-        if ticket is not None:
-            kept = ", on a kept connection" if stale else ""
-            self._note(now, f"{ticket.member.record.id}: {outcome.name.lower()}{kept}: {detail}")
-        if self.head_sent:
-            self.done = True
-            self.ticket = ticket
-            self._record(now, 0)
-            self.ticket = None
-            plan.traffic.aborted += 1
-            self.settle()
-            self.down.abort()
-            return
-        retrying = self.retrying
-        if retrying is None:
-            retrying = self.retrying = Retrying(self)
-        retrying.retry_after = max(retrying.retry_after, retry_after)
-        self.reply = own or for_outcome(outcome, detail, plan.service, retrying.retry_after)
-        assert ticket is not None
-        retrying.after(outcome, sent, stale, hung, ticket.member, now)
-
-    def give_up(self, now: float, why: str) -> None:
-        """No instance will be asked any more: the client hears of the last failure."""
-        self._note(now, why)
-        assert self.reply is not None
-        self.fall_back(self.reply, now)
-
-    def fall_back(self, reply: LocalReply, now: float) -> None:
-        """All instances failed: another service, or a fixed answer, or `reply`."""
-        plan = self.plan
-        assert plan is not None
-        fallback = plan.fallback
-        if fallback is None or self.done:
-            self.answer(reply)
-            return
-        away = fallback.next_plan(self, self.retrying is not None and self.retrying.sent)
-        if away is None or (self.limit is not None and now >= self.limit.ends):
-            instead = fallback.reply(self, reply)
-            if instead is not reply:
-                plan.traffic.fallbacks += 1
-                self._note(now, f"the fixed answer stands in: {reply.error}: {reply.reason}")
-            self.answer(instead)
-            return
-        plan.traffic.fallbacks += 1
-        self._note(now, f"{away.service} stands in: {reply.error}: {reply.reason}")
-        self.reply = reply
-        self.plan = away
-        self.tried = ()
-        self.attempts = 0
-        self.bound = ""
-        if self.retrying is not None:
-            self.retrying.sorry = ()
-        if away.keyed:
-            self._find_key(away)
-        self.attempt(now)
+    # --- other ends
 
     def sweep(self, now: float) -> None:
         if self.limit is not None and now >= self.limit.ends:
-            self.out_of_time(now)
-
-    def out_of_time(self, now: float) -> None:
-        """All the time that the request may take is over, whatever it waits for."""
-        plan, limit, ticket = self.plan, self.limit, self.ticket
-        if self.done or plan is None or limit is None:
-            return
-        plan.traffic.expired += 1
-        reason = f"the {limit.seconds:g} s that this request may take are over: {self._awaited()}"
-        if self.reply is not None:
-            reason += f"; the attempt before: {self.reply.reason}"
-        self._note(now, reason)
-        outcome = Outcome.CANCELLED
-        if ticket is not None and self.request_done and not self.head_sent:
-            # An instance is to blame if it had half of what the service gives it, never for a client in a hurry.
-            given = plan.spec.timeout_request
-            if 0.0 < given <= 2.0 * (now - ticket.started):
-                outcome = Outcome.TIMEOUT
-        if self.head_sent:
-            self.done = True
-            self._record(now, 0)
-            plan.traffic.aborted += 1
-        self._drop_attempt(outcome)
-        if self.head_sent:
-            self.down.abort()
-        else:
-            self.fall_back(LocalReply(504, "deadline_exceeded", reason, plan.service), now)
-
-    def _awaited(self) -> str:
-        """What the exchange waits for."""
-        if self.waiter is not None:
-            return "it stood in the queue"
-        if self.ticket is None:
-            return "it was to be tried again"
-        address = self.ticket.member.record.address
-        if self.dial is not None:
-            return f"{address} had not accepted the connection"
-        if not self.request_done:
-            return f"the client was still sending it to {address}"
-        return f"{address} had not finished its answer" if self.head_sent else f"{address} had not answered"
+            out_of_time(self, now)
 
     def settle(self) -> None:
         """What waits on behalf of this exchange has nothing to wait for any more."""
@@ -673,16 +389,15 @@ class Exchange:
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
         if not self.done:
-            self.done = True
-            if self.plan is not None:
-                self.plan.traffic.aborted += 1
-                now = self.plane.clock()
-                self._note(now, "the client left")
-                self._record(now, 0)
-        self._drop_attempt(Outcome.CANCELLED)
+            now = self.plane.clock()
+            self.note(now, "the client left")
+            self.over(now, 0, self.ticket.member if self.ticket is not None else None)
+        self.drop_attempt(Outcome.CANCELLED)
 
-    def _drop_attempt(self, outcome: Outcome) -> None:
-        self.producing = False
+    def drop_attempt(self, outcome: Outcome) -> None:
+        """Whatever is under way, or waited for, is of no use any more."""
+        if self.body is not None:
+            self.body.producing = False
         self.settle()
         waiter, self.waiter = self.waiter, None
         if waiter is not None:

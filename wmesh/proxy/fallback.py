@@ -100,10 +100,40 @@ class Fallback:
         """The way to the other service, if the request may go there. `sent`: an instance may have seen it."""
         if self.plan is None or exchange.switching or (sent and exchange.head.method not in IDEMPOTENT):
             return None
-        return self.plan if exchange.replay is not None or not exchange.replay_size else None
+        return self.plan if exchange.body is None or exchange.body.repeatable else None
 
     def reply(self, exchange: Exchange, reply: LocalReply) -> LocalReply:
         """What the client is told instead of `reply`; if nothing suits it, the reply itself."""
         if self.answer is None or not self.answer.suits(exchange.head.method):
             return reply
         return self.answer.instead_of(reply)
+
+
+def fall_back(exchange: Exchange, reply: LocalReply, now: float) -> None:
+    """All instances failed: another service, or a fixed answer, or `reply`."""
+    plan = exchange.plan
+    assert plan is not None
+    fallback = plan.fallback
+    if fallback is None or exchange.done:
+        exchange.answer(reply)
+        return
+    away = fallback.next_plan(exchange, exchange.retrying is not None and exchange.retrying.sent)
+    if away is None or (exchange.limit is not None and now >= exchange.limit.ends):
+        instead = fallback.reply(exchange, reply)
+        if instead is not reply:
+            plan.traffic.fallbacks += 1
+            exchange.note(now, f"the fixed answer stands in: {reply.error}: {reply.reason}")
+        exchange.answer(instead)
+        return
+    plan.traffic.fallbacks += 1
+    exchange.note(now, f"{away.service} stands in: {reply.error}: {reply.reason}")
+    exchange.reply = reply
+    exchange.plan = away
+    exchange.tried = ()
+    exchange.attempts = 0
+    exchange.bound = ""
+    if exchange.retrying is not None:
+        exchange.retrying.sorry = ()
+    if away.keyed:
+        exchange.find_key(away)
+    exchange.attempt(now)

@@ -14,6 +14,7 @@ from wmesh.model import GatewaySpec
 from wmesh.policy.routing import Router
 from wmesh.proxy.deadlines import Deadlines
 from wmesh.proxy.decisions import Record
+from wmesh.proxy.flow import Flows
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.proxy.trust import Contexts
@@ -23,6 +24,9 @@ from wmesh.wire.request import vias
 if TYPE_CHECKING:
     from wmesh.proxy.pool import Pool
     from wmesh.proxy.side import ClientSide
+
+
+_LAST = tuple(b"%02x" % number for number in range(256))
 
 
 class DataPlane:
@@ -45,6 +49,7 @@ class DataPlane:
         self.reactor = reactor
         self.chance = random.random
         self.limits = Limits(spec.max_head_size, spec.max_header_fields, spec.max_target_length)
+        self.flows = Flows()
         self.poller = Poller(reactor)
         self.contexts = Contexts()
         self.deadlines = Deadlines(reactor, clock)
@@ -56,7 +61,8 @@ class DataPlane:
         self._drained: Deferred[None] | None = None
         # A request id is a random prefix of this process and a count: unique, cheap, and in order within a process.
         self._id_prefix = b"%012x" % random.getrandbits(48)
-        self._id_count = 0
+        self._id_block = b""
+        self._id_count = -1
 
     def start(self) -> None:
         self.deadlines.start()
@@ -64,7 +70,11 @@ class DataPlane:
     def next_id(self) -> bytes:
         """A fresh request id, 20 hexadecimal digits."""
         self._id_count = count = self._id_count + 1
-        return b"%b%08x" % (self._id_prefix, count)
+        last = count & 255
+        if not last:
+            self._id_block = b"%b%06x" % (self._id_prefix, count >> 8 & 0xFFFFFF)
+        # WHY not format all of it: that takes three times as long (bench micro "exchange").
+        return self._id_block + _LAST[last]
 
     def heard(self, event: Event) -> None:
         """The Directory's news: connections to an instance that is gone are not kept."""

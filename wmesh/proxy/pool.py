@@ -20,6 +20,7 @@ from wmesh.cluster.outcome import Outcome
 from wmesh.model import ServiceSpec
 from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.plane import DataPlane
+from wmesh.proxy.retrying import attempt_failed
 from wmesh.proxy.transport import Stream
 from wmesh.proxy.upstream import Upstream
 
@@ -193,4 +194,4 @@ class Dial:
         self.pool.plane.deadlines.waiting.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)
+            attempt_failed(exchange, outcome, detail, sent=False, stale=False, hung=hung)

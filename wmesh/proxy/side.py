@@ -13,6 +13,12 @@ from wmesh.wire.forwarded import Peer
 
 if TYPE_CHECKING:
     from wmesh.proxy.exchange import Exchange
+    from wmesh.proxy.request_body import RequestBody
+
+# Why the client's side is held back: requests behind this one; an instance that is slow; no connection to one yet.
+HOLD_PIPELINE = 1
+HOLD_BACKPRESSURE = 2
+HOLD_CONNECTING = 4
 
 
 class Unsent(Protocol):
@@ -25,7 +31,7 @@ class Unsent(Protocol):
 class ClientSide(Protocol):
     """`transport` takes the answer and has one producer at a time; None once the client is gone.
 
-    `parsing`: request bytes are being handed to the exchange right now, and `dirty` is flushed when that is done.
+    `parsing`: request bytes are being handed on right now, and `dirty` is flushed when that is done.
     `half_closed`: the client will send no more, and may be gone.
     `current` is the exchange that is being served, `tunnel` what took the connection over.
     """
@@ -33,7 +39,7 @@ class ClientSide(Protocol):
     peer: Peer
     transport: Any
     current: Exchange | None
-    dirty: Exchange | None
+    dirty: RequestBody | None
     tunnel: Any
     half_closed: bool
     parsing: bool

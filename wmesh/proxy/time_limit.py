@@ -4,18 +4,26 @@ The limit is the service's (`timeout_request`), or what a trusted client allows 
 is told to each instance in a header, so that it need not work on what nobody waits for any more. The name, and that it
 counts milliseconds, is Envoy's (x-envoy-expected-rq-timeout-ms), so that Envoys on both sides can take part.
 
-A request without a limit has no such object, and pays nothing; one that has is swept with all that has a deadline.
+A request without a limit has no such object, and pays nothing; one that has is swept with all that has a deadline, and
+`out_of_time` ends it, whatever it waits for.
 """
 
 from __future__ import annotations
 
 from copy import copy
+from typing import TYPE_CHECKING
 
+from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
+from wmesh.proxy.fallback import fall_back
+from wmesh.proxy.local_reply import LocalReply
 from wmesh.proxy.plan import Plan
 from wmesh.wire.fields import CLAIMS, value_of, without
 from wmesh.wire.forwarded import Peer
 from wmesh.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from wmesh.proxy.exchange import Exchange
 
 
 class TimeLimit:
@@ -64,3 +72,42 @@ def limit_of(plan: Plan, peer: Peer, head: RequestHead) -> float:
         raise WireError(f"{plan.spec.deadline_header} is not a number of milliseconds")
     allowed = int(asked) / 1000.0
     return min(seconds or allowed, allowed) if allowed else seconds
+
+
+def out_of_time(exchange: Exchange, now: float) -> None:
+    """All the time that the request may take is over, whatever it waits for."""
+    plan, limit, ticket = exchange.plan, exchange.limit, exchange.ticket
+    if exchange.done or plan is None or limit is None:
+        return
+    plan.traffic.expired += 1
+    reason = f"the {limit.seconds:g} s that this request may take are over: {_awaited(exchange)}"
+    if exchange.reply is not None:
+        reason += f"; the attempt before: {exchange.reply.reason}"
+    exchange.note(now, reason)
+    outcome = Outcome.CANCELLED
+    if ticket is not None and exchange.request_done and not exchange.head_sent:
+        # An instance is to blame if it had half of what the service gives it, never for a client in a hurry.
+        given = plan.spec.timeout_request
+        if 0.0 < given <= 2.0 * (now - ticket.started):
+            outcome = Outcome.TIMEOUT
+    if exchange.head_sent:
+        exchange.over(now, 0, ticket.member if ticket is not None else None)
+    exchange.drop_attempt(outcome)
+    if exchange.head_sent:
+        exchange.down.abort()
+    else:
+        fall_back(exchange, LocalReply(504, "deadline_exceeded", reason, plan.service), now)
+
+
+def _awaited(exchange: Exchange) -> str:
+    """What the exchange waits for."""
+    if exchange.waiter is not None:
+        return "it stood in the queue"
+    if exchange.ticket is None:
+        return "it was to be tried again"
+    address = exchange.ticket.member.record.address
+    if exchange.dial is not None:
+        return f"{address} had not accepted the connection"
+    if not exchange.request_done:
+        return f"the client was still sending it to {address}"
+    return f"{address} had not finished its answer" if exchange.head_sent else f"{address} had not answered"

@@ -89,8 +89,7 @@ class Tunnel:
         if ticket is not None:
             # How long a tunnel was open says nothing of how fast the instance answers.
             ticket.release(Outcome.CANCELLED, now)
-        if exchange.plan is not None:
-            exchange.plan.traffic.observe(101, now - exchange.started)
+        exchange.over(now, exchange.status, ticket.member if ticket is not None else None)
 
 
 class _Source:

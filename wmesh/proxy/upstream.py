@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.local_reply import KeptReply
+from wmesh.proxy.retrying import attempt_failed, wants_another
 from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
@@ -167,7 +168,7 @@ class Upstream:
         if head.status >= 400 and exchange.plan is not None and head.status in exchange.plan.retry_statuses:
             came = data[start:]
             whole = (head.body is LENGTH and head.length == len(came)) or (head.body is NONE and not came)
-            if exchange.wants_another(whole):
+            if wants_another(exchange, whole):
                 self._pass_over(exchange, head, came if whole else None)
                 return
         written = exchange.response_head(head)
@@ -258,12 +259,14 @@ class Upstream:
         self.exchange = None
         self.interims = 0
         self.served += 1
-        if clean and head.keep and exchange.request_done and not exchange.body_unexpected:
-            if exchange.producing:
-                exchange.unregister()
+        body = exchange.body
+        if clean and head.keep and exchange.request_done and (body is None or not body.unexpected):
+            if body is not None and body.producing:
+                body.stop()
             self.pool.give_back(self, now)
         else:
-            exchange.producing = False
+            if body is not None:
+                body.producing = False
             if exchange.request_done:
                 self.retire()
             else:
@@ -274,15 +277,17 @@ class Upstream:
         """Nobody is to see this answer, unless nobody has a better one. `body` is None where it is not whole; one that
         is frees the connection.
         """
-        if body is not None and head.keep and not exchange.body_unexpected:
+        asked = exchange.body
+        if body is not None and head.keep and (asked is None or not asked.unexpected):
             self.exchange = None
             self.interims = 0
             self.served += 1
-            if exchange.producing:
-                exchange.unregister()
+            if asked is not None and asked.producing:
+                asked.stop()
             self.pool.give_back(self, self.pool.plane.clock())
         else:
-            exchange.producing = False
+            if asked is not None:
+                asked.producing = False
             self.drop()
         wait = value_of(head.lines, b"retry-after") or b""
         seconds = int(wait) if wait.isdigit() and len(wait) < 7 else 0  # it may be a date, too
@@ -290,9 +295,7 @@ class Upstream:
         kept = None
         if body is not None and exchange.plan is not None:
             kept = KeptReply(head, body, self.pool.plane.via, exchange.plan.service, seconds)
-        exchange.attempt_failed(
-            Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept
-        )
+        attempt_failed(exchange, Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept)
 
     def _unstream(self, exchange: Exchange) -> None:
         if self.streaming:
@@ -308,10 +311,11 @@ class Upstream:
         stale = not self.begun and self.served > 0 and outcome is Outcome.RESET
         if exchange is not None:
             self._unstream(exchange)
-            exchange.producing = False
+            if exchange.body is not None:
+                exchange.body.producing = False
         self.drop()
         if exchange is not None:
-            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
+            attempt_failed(exchange, outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
 
     def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":

@@ -10,11 +10,13 @@ RFC 9112 sections 2, 3, 6, 9; RFC 9110 sections 7.2, 7.6, 10.1.1.
 
 from __future__ import annotations
 
+import re
+
 from wmesh.errors import WireError
 from wmesh.wire.fields import CLAIMS, REQUEST_SPECIALS, Special, connection_options, without
 from wmesh.wire.limits import Limits
 from wmesh.wire.memo import Memo
-from wmesh.wire.syntax import FIELDS, request_line
+from wmesh.wire.syntax import FIELDS, METHODS, request_line
 from wmesh.wire.target import check_path, host_name, split_absolute
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -142,8 +144,8 @@ NO_FIELDS = RequestFields(b"\r\n", 0)
 
 # Clients repeat themselves: one sends the same fields with each request, many ask for the same paths. What comes a
 # second time is remembered. WHY: bench micro "heads", bench cases "small" and "varied".
-_LINES: Memo[tuple[bytes, bytes, int]] = Memo(512, 256)
-_FIELDS: Memo[RequestFields] = Memo(512, 2048)
+_LINES: Memo[tuple[bytes, bytes, int]] = Memo(512, 256, 4)
+_FIELDS: Memo[RequestFields] = Memo(512, 2048, 4)
 
 
 def read_request(block: bytes, limits: Limits) -> RequestHead:
@@ -179,7 +181,18 @@ def read_request(block: bytes, limits: Limits) -> RequestHead:
     return head
 
 
+_PLAIN_LINE = re.compile(rb"([A-Z]+) (/[!\"$&-\[\]-~]*) HTTP/1\.([01])")
+"""What nearly every request line is: in such a target, nothing but "/." can be wrong."""
+
+
 def _read_line(line: bytes) -> tuple[bytes, bytes, int]:
+    match = _PLAIN_LINE.fullmatch(line)
+    if match is not None:
+        method, target, minor = match.groups()
+        if method in METHODS and b"/." not in target:
+            known = METHODS[method], target, 1 if minor == b"1" else 0
+            _LINES.met(line, known)
+            return known
     known = request_line(line)
     method, target, _ = known
     if target[:1] == b"/":
@@ -303,6 +316,14 @@ def write_request(head: RequestHead, target: bytes, forwarded: bytes, via: Vias,
             b"\r\n\r\n" if fields.plain else _rare_lines(head),
         )
     )
+
+
+def around_client(head: RequestHead, target: bytes, prefix_line: bytes, via: Vias) -> tuple[bytes, bytes]:
+    """The written head of a plain request without a body, taken apart: what stands before the lines that name the
+    client, and what stands between the last of them (that of the host) and the request id.
+    """
+    before = b"%b %b HTTP/1.1\r\nHost: %b%b" % (head.method, target, head.host, head.fields.lines)
+    return before, b"%b\r\n%b%b" % (head.host, prefix_line, via[head.minor])
 
 
 def _rare_lines(head: RequestHead) -> bytes:

@@ -37,7 +37,7 @@ class ResponseHead:
     take another request on the connection. `upgrade` is what a 101 switches to.
     """
 
-    __slots__ = ("body", "keep", "length", "lines", "minor", "start", "status", "upgrade")
+    __slots__ = ("body", "dated", "framing", "keep", "length", "lines", "minor", "start", "status", "upgrade")
 
     def __init__(self, status: int, start: bytes, minor: int) -> None:
         self.status = status
@@ -45,6 +45,8 @@ class ResponseHead:
         self.minor = minor
         self.lines = b"\r\n"
         self.length: int | None = None
+        self.framing = b"\r\n"
+        self.dated = False
         self.body = NONE
         self.keep = minor == 1
         self.upgrade: bytes | None = None
@@ -83,6 +85,9 @@ def read_response(block: bytes, is_head: bool, max_fields: int) -> ResponseHead:
     else:
         head.body = UNTIL_CLOSE
         head.keep = False
+    if head.length is not None:
+        head.framing = b"\r\nContent-Length: %d\r\n" % head.length
+    head.dated = b"\nDate: " in head.lines or has_date(head.lines)
     if not is_head:
         _HEADS.met(block, head)
     return head
@@ -90,7 +95,7 @@ def read_response(block: bytes, is_head: bool, max_fields: int) -> ResponseHead:
 
 # Instances repeat themselves, too: within one second the answers to a popular request often have the very same head.
 # A head is never changed once it was read, so it may be shared. WHY: bench micro "heads".
-_HEADS: Memo[ResponseHead] = Memo(512, 2048)
+_HEADS: Memo[ResponseHead] = Memo(512, 2048, 4)
 
 
 def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
@@ -135,21 +140,14 @@ def write_response(
     `chunked`: the body will be sent in chunks. `date` fills in for a missing Date (RFC 9110 section 6.6.1).
     `connection` is b"" or a whole Connection line with its CRLF.
     """
-    if chunked:
-        framing = b"\r\nTransfer-Encoding: chunked\r\n"
-    elif head.length is not None:
-        framing = b"\r\nContent-Length: %d\r\n" % head.length
-    else:
-        framing = b"\r\n"
-    lines = head.lines
     return b"".join(
         (
             head.start,
-            lines,
-            b"" if b"\nDate: " in lines or has_date(lines) else b"Date: %b\r\n" % date,
+            head.lines,
+            b"" if head.dated else b"Date: %b\r\n" % date,
             via[head.minor],
             request_id,
-            framing,
+            b"\r\nTransfer-Encoding: chunked\r\n" if chunked else head.framing,
             connection,
             b"\r\n",
         )

@@ -23,12 +23,14 @@ _STRAY_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 # The methods of the IANA registry that an HTTP/1.1 gateway may relay, and PURGE, which caches speak. CONNECT asks for
 # a forward proxy; PRI is the preface of HTTP/2.
-METHODS = frozenset(
+_NAMES = (
     b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY "
     b"MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PROPFIND PROPPATCH "
     b"PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF "
-    b"VERSION-CONTROL".split()
+    b"VERSION-CONTROL"
 )
+METHODS = {name: name for name in _NAMES.split()}
+"""Each with itself: one object stands for all requests of a method, wherever they are remembered."""
 
 
 class _Whole:

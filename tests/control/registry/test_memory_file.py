@@ -28,29 +28,52 @@ class MemoryFileTests(SynchronousTestCase):
         self.assertEqual([path.name for path in file.path.parent.iterdir()], ["registry-snapshot.json"])
 
     def test_thousands(self) -> None:
-        """What is too much to encode in one go is written a little later, and whole; at the end, at once."""
+        """What is too much to encode in one go is written in steps, and whole; at the end, at once."""
         records = [a_record(f"p{number}") for number in range(4 * PORTION)]
         file = self.file()
         file.changed()
-        now = 10.0
-        while file.due(now):
+        self.assertTrue(file.due(10.0))
+        turns = 0
+        for _ in file.steps(records, 10.0):
             self.assertFalse(file.path.exists())
-            file.write(records, now=now)
-            now += 1.0
-        self.assertGreater(now, 11.0)
+            turns += 1
+        self.assertEqual(turns, 3)
         self.assertEqual(len(self.file().read()), len(records))
         other = [a_record(f"q{number}") for number in range(4 * PORTION)]
         file.changed()
-        file.write(other, last=True)
+        file.write_last(other)
         self.assertEqual({record.id for record in self.file().read()}, {record.id for record in other})
 
+    def test_what_did_not_change_is_not_encoded_again(self) -> None:
+        """So a few changes among thousands take one step."""
+        records = [a_record(f"p{number}") for number in range(4 * PORTION)]
+        file = self.file()
+        file.write(records)
+        self.assertEqual(list(file.steps([a_record("new"), *records])), [])
+        self.assertEqual(len(self.file().read()), 1 + len(records))
+
     def test_never_at_rest(self) -> None:
-        """Even if all records change all the time, they are written before long."""
+        """Even if all records change all the time, they are written before long; not all the time, though: after two
+        seconds, and after a millisecond for each."""
+        file = self.file()
+        for count, pause in ((3, 2.0), (20 * PORTION, 4.0)):
+            file.changed()
+            for _ in file.steps([a_record(f"p{number}", weight=int(pause)) for number in range(count)], 100.0):
+                file.changed()
+            self.assertEqual(len(self.file().read()), count)
+            file.changed()
+            self.assertFalse(file.due(100.0 + pause - 0.1))
+            self.assertTrue(file.due(100.0 + pause))
+
+    def test_changes_between_two_steps(self) -> None:
+        """They are not forgotten: the file is due again."""
         file = self.file()
         file.changed()
-        for turn in range(5):
-            file.write([a_record(f"p{number}", weight=turn + 1) for number in range(4 * PORTION)], now=float(turn))
-        self.assertEqual(len(self.file().read()), 4 * PORTION)
+        for _ in file.steps([a_record(f"p{number}") for number in range(2 * PORTION)], 0.0):
+            file.changed()
+        self.assertTrue(file.due(10.0))
+        list(file.steps((), 10.0))
+        self.assertFalse(file.due(20.0))
 
     def test_nothing_there(self) -> None:
         with capturedLogs() as logged:

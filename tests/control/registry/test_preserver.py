@@ -15,7 +15,7 @@ from tests.cluster.samples import BAD, GOOD, FirstUntried, a_record, a_spec
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
 from wmesh.control.prober import Prober
-from wmesh.control.registry.memory_file import MemoryFile
+from wmesh.control.registry.memory_file import PORTION, MemoryFile
 from wmesh.control.registry.preserver import Preserver
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
 from wmesh.model import Address, CheckSpec, Health, InstanceRecord, RegistrySpec
@@ -286,6 +286,23 @@ class RememberedTests(PreserverCase):
         self.reset(*records[1:])
         self.assertEqual(len(self.ids()), 9)
         self.assertFalse(any(self.member(name).suspect for name in self.ids()))
+
+    def test_thousands_are_written_in_steps(self) -> None:
+        """Others have their turn in between; and an end that comes in between loses nothing."""
+        assert self.memory is not None
+        path: Path = self.memory.path
+        count = 3 * PORTION
+        self.reset(*(one(number) for number in range(10, 10 + count)))
+        seen: list[bool] = []
+        self.clock.callLater(1.0, lambda: seen.append(path.exists()))
+        self.clock.advance(1.0)
+        self.assertEqual((seen, len(json.loads(path.read_text())["instances"])), ([False], count))
+        self.reset(*(one(number, weight=2) for number in range(10, 10 + count)))
+        self.clock.advance(1.0)
+        self.clock.callLater(1.0, self.preserver.stop)
+        self.clock.advance(1.0)
+        self.assertEqual({record["weight"] for record in json.loads(path.read_text())["instances"]}, {2})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_written_seldom(self) -> None:
         """At most every two seconds, and only what changed; removed when nobody is left."""

@@ -1,10 +1,10 @@
 """The last known state of the registry in a file, for a start at which the registry knows nothing or cannot be reached.
 
 Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (written beside, then renamed) when
-something changed, and no more often than every `PAUSE` seconds. Encoding thousands of records takes its time, so only
-so many are encoded in one go (`PORTION`, and more each time that this was not enough); the file is written when all
-are. It holds records as they stand in the registry (`codec`), and says which registry and namespace they are of:
-another registry's records are nobody's business.
+something changed, and no more often than every `PAUSE` seconds, or `EACH` for each record where that is longer: what
+changes all the time is not worth more. Encoding thousands of records takes its time, so that is done in steps, between
+which others have their turn; the file is written in the last. It holds records as they stand in the registry (`codec`),
+and says which registry and namespace they are of: another registry's records are nobody's business.
 
     {"v": 1, "registry": "redis://10.0.0.5:6379", "namespace": "wmesh", "instances": [{"v": 1, "service": …}, …]}
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -31,7 +31,10 @@ from wmesh.model import InstanceRecord
 NAME = "registry-snapshot.json"
 FORMAT = 1
 PAUSE = 2.0
-PORTION = 1000
+EACH = 0.001
+PORTION = 200
+"""So many records are encoded in one step: three milliseconds."""
+
 LARGEST = 64 * 1024 * 1024
 
 Key = tuple[str, str]
@@ -50,7 +53,6 @@ class MemoryFile:
         self._written_at: float | None = None
         self._written: bytes | None = None
         self._encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
-        self._portion = PORTION
         self._trouble = False
 
     def read(self) -> Sequence[InstanceRecord]:
@@ -90,21 +92,40 @@ class MemoryFile:
         self._changed = True
 
     def due(self, now: float) -> bool:
-        return self._changed and (self._written_at is None or now - self._written_at >= PAUSE)
+        pause = max(PAUSE, EACH * len(self._encoded))
+        return self._changed and (self._written_at is None or now - self._written_at >= pause)
 
-    def write(self, records: Iterable[InstanceRecord], *, now: float | None = None, last: bool = False) -> None:
-        """Replace what is there, if it differs. Trouble is told once, and met with another try at the next change.
+    def write(self, records: Iterable[InstanceRecord]) -> None:
+        """Replace what is there, if it differs, in one go. Trouble is told once, and met with another try at the next
+        change."""
+        for _ in self.steps(records):
+            pass
 
-        What cannot be encoded in one go is for the next time. The `last` time, only what changed is written, and all.
-        """
-        if last and not self._changed:
-            return
-        if not self._encode(records, None if last else self._portion):
-            self._portion *= 2
-            return
-        self._portion = PORTION
+    def write_last(self, records: Iterable[InstanceRecord]) -> None:
+        """The same at the end; nothing is done if nothing changed."""
+        if self._changed:
+            self.write(records)
+
+    def steps(self, records: Iterable[InstanceRecord], now: float | None = None) -> Iterator[None]:
+        """The same in steps; what changes between them is for the next time. Who leaves it before its end, when nothing
+        is written yet, has to say that there is something `changed`."""
         self._changed = False
         self._written_at = now
+        encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
+        fresh = 0
+        for record in records:
+            key = (record.service, record.id)
+            if self._own(key):
+                continue
+            known = self._encoded.get(key)
+            if known is None or known[0] is not record:
+                if fresh == PORTION:
+                    yield
+                    fresh = 0
+                fresh += 1
+                known = (record, encode_known(record))
+            encoded[key] = known
+        self._encoded = encoded
         data = self._document()
         if data == self._written:
             return
@@ -136,30 +157,10 @@ class MemoryFile:
                 fresh.unlink()
             raise
 
-    def _encode(self, records: Iterable[InstanceRecord], at_most: int | None) -> bool:
-        """Bring what is encoded up to date; records that did not change are not encoded again. False: not done yet."""
-        encoded: dict[Key, tuple[InstanceRecord, bytes]] = {}
-        fresh = 0
-        done = True
-        for record in records:
-            key = (record.service, record.id)
-            if self._own(key):
-                continue
-            known = self._encoded.get(key)
-            if known is None or known[0] is not record:
-                if fresh == at_most:
-                    done = False
-                    continue
-                fresh += 1
-                known = (record, encode_known(record))
-            encoded[key] = known
-        self._encoded = encoded
-        return done
-
     def _document(self) -> bytes:
         """The whole file; empty if there is nobody to remember."""
         if not self._encoded:
             return b""
         head = json.dumps(self._head)[:-1].encode()
-        lines = b",\n".join(self._encoded[key][1] for key in sorted(self._encoded))
+        lines = b",\n".join([data for _, data in self._encoded.values()])
         return b'%b, "instances": [\n%b\n]}\n' % (head, lines)

@@ -96,6 +96,7 @@ class Preserver:
         self._ghosts: dict[Key, str] = {}
         self._failing: set[Key] = set()
         self._soon: IDelayedCall | None = None
+        self._writing: IDelayedCall | None = None
         self._looks: LoopingCall | None = None
         self._looked = now()
         self._ours = 0
@@ -125,7 +126,11 @@ class Preserver:
             self._soon.cancel()
             self._soon = None
         if self._memory is not None:
-            self._memory.write(self._records(), last=True)
+            if self._writing is not None:
+                self._writing.cancel()
+                self._writing = None
+                self._memory.changed()
+            self._memory.write_last(self._records())
 
     def take(self, event: Event) -> None:
         """The registry's word."""
@@ -198,14 +203,13 @@ class Preserver:
         """Its lease is there."""
         key = (record.service, record.id)
         self._apply(event)
-        if self._member(key) is not None:
-            self._confirm(key)
+        member = self._member(key)
+        if member is not None:
+            self._gone.pop(key, None)
+            self._policy.appeared(key, self._now())
+            if member.suspect:
+                self._apply(SuspicionChanged(*key, ""))
             self._evict_ghosts(record)
-
-    def _confirm(self, key: Key) -> None:
-        self._gone.pop(key, None)
-        self._policy.appeared(key, self._now())
-        self._apply(SuspicionChanged(*key, ""))
 
     def _evict_ghosts(self, newcomer: InstanceRecord) -> None:
         """Who was at the newcomer's address before him is not there any more."""
@@ -333,8 +337,16 @@ class Preserver:
                 self._homes = {}
                 for record in records:
                     self._homes.setdefault(record.address, set()).add((record.service, record.id))
-            if self._memory is not None and self._memory.due(now):
-                self._memory.write(self._records() if records is None else records, now=now)
+            if self._memory is not None and self._memory.due(now) and self._writing is None:
+                self._write(self._memory.steps(self._records() if records is None else records, now))
+
+    def _write(self, steps: Iterator[None]) -> None:
+        """Write what is remembered. Ten thousand records take too long for one go."""
+        self._writing = None
+        with self._surviving:
+            for _ in steps:
+                self._writing = self._clock.callLater(0, self._write, steps)
+                return
 
     # --- what is known
 

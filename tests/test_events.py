@@ -28,4 +28,4 @@ class EventTests(SynchronousTestCase):
         """A sink can always find what an event is about."""
         for kind in get_args(Event):
             names = kind.__match_args__
-            self.assertTrue({"service", "id"} <= set(names) or {"record", "records"} & set(names), kind)
+            self.assertTrue({"service", "id"} <= set(names) or {"record", "records", "wills"} & set(names), kind)

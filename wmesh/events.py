@@ -1,7 +1,8 @@
 """What can happen to the set of instances: the vocabulary between control plane and Directory.
 
 Two directions share it. Registry, static configuration and launcher tell the Directory InstancesReset, InstanceAdded,
-InstanceUpdated, InstanceRemoved, SuspicionChanged and LoadReported, the operator AdminStateChanged and WeightChanged.
+InstanceUpdated, InstanceRemoved, SuspicionChanged and LoadReported, the operator AdminStateChanged and WeightChanged
+(what he said of old comes from the registry, as WillsTold).
 The Directory tells its sinks the same, as far as something really changed, and HealthChanged, BreakerChanged and
 EjectionChanged besides. Events are past-tense facts, never requests.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wmesh.model import AdminState, Health, InstanceRecord, LoadSample
+from wmesh.model import AdminState, Health, InstanceRecord, LoadSample, Will
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +54,40 @@ class SuspicionChanged:
 
 @dataclass(frozen=True, slots=True)
 class AdminStateChanged:
-    """`lasting`: it is meant for whoever bears this id, later lives as well; else for the present one only."""
+    """`lasting`: it is meant for whoever bears this id, later lives as well; else for the present one only.
+
+    It was said `ago` seconds before now, `by` somebody (for people; empty: not by an operator).
+    """
 
     service: str
     id: str
     state: AdminState
     lasting: bool = True
+    ago: float = 0.0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightChanged:
-    """The operator gives an instance another weight; None: what it registered with."""
+    """The operator gives an instance another weight; None: what it registered with. `ago`, `by`: as above."""
 
     service: str
     id: str
     weight: int | None
+    ago: float = 0.0
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WillsTold:
+    """What operators said, as it stands in the registry now; of all instances, if it is the `whole` of it.
+
+    One that says nothing was forgotten there, for nobody has had such an instance for long. Not for the Directory: what
+    changes by it, `wmesh.control.wills` tells there as AdminStateChanged and WeightChanged.
+    """
+
+    wills: tuple[Will, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +137,7 @@ Event = (
     | SuspicionChanged
     | AdminStateChanged
     | WeightChanged
+    | WillsTold
     | LoadReported
     | HealthChanged
     | BreakerChanged

@@ -1,6 +1,6 @@
 """The map of the house: every part is built here, handed what it needs, started and stopped in order.
 
-    registry ─► preserver ─► Directory ◄─ prober, declared instances  control plane
+    registry ─► wills, preserver ─► Directory ◄─ prober, declared    control plane
         ▲            │  ▲
     heartbeat        │  └── observe                                   one Directory joins the planes
         ▲            ▼
@@ -52,6 +52,8 @@ from wmesh.control.slot import follow
 from wmesh.control.sources import Declared
 from wmesh.control.sources.lookup import Resolver
 from wmesh.control.sources.question import Questions
+from wmesh.control.wills import Wills
+from wmesh.control.wills_file import WillsFile
 from wmesh.errors import LaunchError, MeshError
 from wmesh.events import InstanceAdded
 from wmesh.interfaces import Strategy
@@ -116,9 +118,7 @@ class Gateway(Service):
             strip_prefix=False,
         )
         served = (*config.services, admin)
-        self.directory = Directory(
-            served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone
-        )
+        self.directory = Directory(served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone)
         self.traffic = {spec.name: Traffic() for spec in served}
         secret = sticky_secret(config)
         plans = Plans(served, self.directory.clusters, self.traffic, secret)
@@ -132,6 +132,7 @@ class Gateway(Service):
         self._departures = Departures(self.directory, reactor)
 
         self.registry = registry_for(config.registry, config.mesh, reactor, self._random)
+        label = str(self.registry.status()["url"])
         self._launched: set[tuple[str, str]] = set()
         self.preserver = Preserver(
             self.directory,
@@ -139,14 +140,11 @@ class Gateway(Service):
             reactor,
             clock,
             lambda: bool(self.registry.status().get("connected")),
-            MemoryFile(
-                config.mesh.state_dir,
-                str(self.registry.status()["url"]),
-                config.registry.namespace,
-                self._launched.__contains__,
-            ),
+            MemoryFile(config.mesh.state_dir, label, config.registry.namespace, self._launched.__contains__),
             reserved=(ADMIN,),
         )
+        file = WillsFile(config.mesh.state_dir, label, config.registry.namespace)
+        self.wills = Wills(self.directory, self.registry, self.preserver.take, reactor, file, reserved=(ADMIN,))
         self.declared = Declared(
             config.services,
             self.directory,
@@ -190,6 +188,7 @@ class Gateway(Service):
             self.registry,
             self.deployment,
             self.traffic,
+            self.wills,
             clock,
             clock(),
             self.preserver.describe,
@@ -241,8 +240,9 @@ class Gateway(Service):
         if self._deploys:
             await self._prepare_launches()
         await self._open_admin()
+        self.wills.start()
         self.preserver.start()
-        await self.registry.start(self.preserver.take)
+        await self.registry.start(self.wills.take)
         self._announce(f"registry: {registry_line(self.registry.status())}")
         await self.declared.start(FIRST_ANSWERS)
         if self._stopping is not None:
@@ -388,6 +388,7 @@ class Gateway(Service):
             await _stop_listening(self._admin_port)
 
     async def _close_registry(self) -> None:
+        self.wills.stop()
         self.preserver.stop()
         self._departures.stop()
         await self.registry.stop()

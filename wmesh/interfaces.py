@@ -1,4 +1,4 @@
-"""Plug points: what a part may be replaced by. Each has one to four methods, and says what it promises.
+"""Plug points: what a part may be replaced by. Each has one to a handful of methods, and says what it promises.
 
 `Awaitable` stands for Twisted's Deferred, which is one; this module itself imports no Twisted, so that pure packages
 may name these types.
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wmesh.events import Event
-from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, LoadSample, ServiceSpec
+from wmesh.model import Address, CheckResult, CheckSpec, InstanceRecord, LoadSample, ServiceSpec, Will
 
 if TYPE_CHECKING:
     from wmesh.cluster.member import Member
@@ -53,7 +53,10 @@ class Registry(Protocol):
     """The shared store of leases. Every method may fail with `RegistryError`; none waits for ever."""
 
     def start(self, sink: EventSink) -> Awaitable[None]:
-        """Connect and watch. An `InstancesReset` reaches `sink` before this finishes, then changes in order."""
+        """Connect and watch. An `InstancesReset` reaches `sink` before this finishes, then changes in order.
+
+        What operators said (`WillsTold`), if anything, comes before it: who is drained must not be met as a new one.
+        """
 
     def stop(self) -> Awaitable[None]:
         """Stop watching and close. Registrations stay until their leases expire."""
@@ -70,6 +73,12 @@ class Registry(Protocol):
 
     def renew(self, beats: Mapping[tuple[str, str], LoadSample]) -> Awaitable[Sequence[tuple[str, str]]]:
         """Renew leases by (service, id), with what each uses now. Answers those the registry does not know."""
+
+    def direct(self, wills: Sequence[Will], now: int) -> Awaitable[None]:
+        """Put in what operators said, for all who watch; of two that contradict each other, what was said later stands.
+
+        What was to be remembered only until before `now` (milliseconds since 1970) is forgotten.
+        """
 
     def status(self) -> Mapping[str, Any]:
         """For people and the admin API: kind, connected, age of the last word from the store in seconds."""
@@ -162,10 +171,13 @@ class Controls(Protocol):
     def scale(self, service: str, instances: int) -> Awaitable[Mapping[str, Any]]:
         """Run this many instances of a service; answers `service`, `before` and `target` as soon as it is begun."""
 
-    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> Mapping[str, Any]:
+    def direct(
+        self, service: str, id: str, state: str | None, weight: int | Unset | None, by: str
+    ) -> Awaitable[Mapping[str, Any]]:
         """The operator's will for one instance: its admin state, its weight (None: what it registered with), or both.
 
-        Answers the report of the instance as it is then.
+        It holds here at once, `by` says for people whose it is. Answers the report of the instance as it is then, with
+        `written` (whether the registry knows) and `problem` (why not).
         """
 
     def explain(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import enum
 import ipaddress
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class AdminState(enum.IntEnum):
@@ -26,6 +29,30 @@ class Health(enum.IntEnum):
     UNKNOWN = 0
     HEALTHY = 1
     UNHEALTHY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Generic[T]):
+    """What an operator said last, when (`since`: milliseconds since 1970), and who it was (`by`: for people)."""
+
+    value: T
+    since: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What operators said of the instance of this id, whichever life of it; None where nobody ever said anything.
+
+    `weight` holds None where an operator took his weight back. `until` (milliseconds since 1970) is for how long it is
+    to be remembered though nobody has such an instance.
+    """
+
+    service: str
+    id: str
+    until: int = 0
+    state: Said[AdminState] | None = None
+    weight: Said[int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -33,6 +33,8 @@ class KnownControls:
         self.broken: Exception | None = None
         self.scaled: list[tuple[str, int]] = []
         self.answer: Deferred[Mapping[str, Any]] = succeed({"service": "pricing", "before": 1, "target": 2})
+        self.written = True
+        self.by = ""
         self.directed: list[tuple[str, str, str | None, object]] = []
         self.asked: list[tuple[Any, ...]] = []
 
@@ -59,10 +61,13 @@ class KnownControls:
     def service_health(self, name: str) -> Mapping[str, Any]:
         return {"name": self.service(name)["name"], "status": "unhealthy"}
 
-    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> Mapping[str, Any]:
+    async def direct(
+        self, service: str, id: str, state: str | None, weight: int | Unset | None, by: str
+    ) -> Mapping[str, Any]:
         self.service(service)
         self.directed.append((service, id, state, weight))
-        return {"id": id, "admin": state}
+        self.by = by
+        return {"id": id, "admin": state, "written": self.written}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

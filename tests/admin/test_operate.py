@@ -105,6 +105,13 @@ class DirectTests(OperateTestCase):
             self.assertEqual(self.direct(body).status, 200, body)
             self.assertEqual(self.controls.directed.pop(), ("pricing", "p-1", state, weight))
 
+    def test_whose_will_it_is(self) -> None:
+        """Who asked is told on; and that the registry does not know yet is no plain yes."""
+        self.direct({"state": "drain"})
+        self.assertEqual(self.controls.by, "127.0.0.1")
+        self.controls.written = False
+        self.assertEqual(self.direct({"state": "drain"}).status, 202)
+
     def test_any_id(self) -> None:
         """Addresses are ids, too, and so is what has to be quoted."""
         for segment, meant in (("127.0.0.1:3000", "127.0.0.1:3000"), ("%5B::1%5D:80", "[::1]:80"), ("a%2Fb", "a/b")):

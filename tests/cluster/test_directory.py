@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_record, a_spec
 from wmesh.cluster.directory import Directory
-from wmesh.cluster.member import Member
+from wmesh.cluster.member import Member, Standing
 from wmesh.events import (
     AdminStateChanged,
     Event,
@@ -194,6 +194,27 @@ class DirectoryTests(SynchronousTestCase):
         self.directory.observe(self.member(), GOOD)
         self.choices()
         self.assertEqual(self.member().share, 5.0)
+
+    def test_a_will_that_was_there_first(self) -> None:
+        """An instance that comes later has it from its first moment, with who it was and since when."""
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.DRAIN, ago=5.0, by="me"))
+        self.directory.apply(WeightChanged("pricing", "p1", 9, ago=3.0, by="you"))
+        self.directory.apply(AdminStateChanged("nobody", "p1", AdminState.DRAIN))
+        self.assertEqual(self.heard, [])
+        self.put(a_record())
+        member = self.member()
+        self.assertEqual((member.admin, member.admin_by, member.weight), (AdminState.DRAIN, "me", 9))
+        self.assertEqual((member.admin_since, member.directed), (-5.0, Standing(9, -3.0, "you")))
+
+    def test_who_drains_what_is_drained(self) -> None:
+        """What the mesh drained to stop it stays drained in its next life, if an operator says so, too."""
+        self.put(a_record())
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.DRAIN, lasting=False))
+        self.directory.apply(AdminStateChanged("pricing", "p1", AdminState.DRAIN, by="me"))
+        self.assertEqual(self.member().admin_by, "me")
+        self.put()
+        self.put(a_record(incarnation="life-2"))
+        self.assertIs(self.member().admin, AdminState.DRAIN)
 
     def test_load_is_kept_and_told(self) -> None:
         """What an instance uses is known as soon as its heartbeat says so; nobody asks about strangers."""

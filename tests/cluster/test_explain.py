@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.cluster.samples import FirstUntried
 from tests.cluster.test_selection import QUICK, SelectionCase, of
-from wmesh.cluster.explain import MOST, explain, summary
+from wmesh.cluster.explain import MOST, explain, span, summary
+from wmesh.cluster.member import Standing
 from wmesh.cluster.outcome import Outcome
 from wmesh.cluster.ticket import Ticket
 from wmesh.model import AdminState, Health, Subset
@@ -40,6 +41,26 @@ class ExplainTests(SelectionCase):
         self.assertEqual((excluded["id"], excluded["reasons"]), ("b", ["admin state is drain"]))
         self.assertEqual((document["pick"], document["why"]), ("a", "picked by round_robin"))
         self.assertEqual((document["service"], document["key"], document["subset"]), ("pricing", "key", None))
+
+    def test_whose_will_it_is(self) -> None:
+        """Where a person is behind it, who and since when; for a weight as well."""
+        self.make(of("a"), of("b"))
+        drained, heavy = self.member("b"), self.member("a")
+        drained.admin, drained.admin_by, drained.admin_since = AdminState.MAINT, "10.0.0.9 at gw-1", self.now
+        drained.doubt()
+        heavy.directed = Standing(9, self.now, "me")
+        self.now += 200.0
+        self.cluster.stale = True
+        document = self.explained()
+        self.assertEqual(
+            document["excluded"][0]["reasons"], ["admin state is maint, for 3 min 20 s, by 10.0.0.9 at gw-1"]
+        )
+        self.assertEqual(document["candidates"][0]["weight_by"], "me")
+
+    def test_lengths_of_time(self) -> None:
+        """In two units at most."""
+        expected = {-1.0: "0 s", 0.9: "0 s", 61.0: "1 min 1 s", 3600.0: "1 h", 187261.0: "2 d 4 h"}
+        self.assertEqual({seconds: span(seconds) for seconds in expected}, expected)
 
     def test_asking_changes_nothing(self) -> None:
         """Neither the next pick, nor a count, nor a trial of a half-open breaker."""

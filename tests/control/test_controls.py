@@ -18,8 +18,10 @@ from wmesh.cluster.outcome import Outcome
 from wmesh.cluster.ticket import Ticket
 from wmesh.control.controls import MeshControls, Phase, listener_label
 from wmesh.control.registry.memory import MemoryRegistry
-from wmesh.errors import ControlError
+from wmesh.control.wills import Wills
+from wmesh.errors import ControlError, RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, LoadReported, SuspicionChanged
+from wmesh.interfaces import UNSET, Unset
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import (
     GatewaySpec,
@@ -64,17 +66,19 @@ class ControlsTestCase(SynchronousTestCase):
             specs,
             ("services x and y share a port",),
         )
+        self.wills = Wills(self.directory, self.registry, self.directory.apply, self.clock, None, here="gw-1")
         self.controls = MeshControls(
             self.config,
             self.directory,
             self.registry,
             deployment,
             self.traffic,
+            self.wills,
             self.clock.seconds,
             0.0,
             sources=lambda: [{"source": "dns:web.test:80"}],
         )
-        self.successResultOf(self.registry.start(self.directory.apply))
+        self.successResultOf(self.registry.start(self.wills.take))
         self.controls.phase = Phase.RUNNING
 
     def add(self, service: str, id: str, *, healthy: bool = True) -> None:
@@ -335,3 +339,75 @@ class ScaleTests(ControlsTestCase):
         self.make(PRICING, deployment=Launching())
         self.controls.phase = Phase.DRAINING
         self.assertEqual(self.refused("pricing", 2), (503, "the gateway is stopping"))
+
+
+class DirectTests(ControlsTestCase):
+    def direct(
+        self, state: str | None = None, weight: int | Unset | None = UNSET, id: str = "p1", service: str = "pricing"
+    ) -> dict[str, Any]:
+        work = self.controls.direct(service, id, state, weight, "10.0.0.9")
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def refused(self, **asked: Any) -> tuple[int, str]:
+        asked = {"service": "pricing", "id": "p1", "state": None, "weight": UNSET, "by": "me", **asked}
+        error = self.failureResultOf(Deferred.fromCoroutine(self.controls.direct(**asked)), ControlError).value
+        return error.status, str(error)
+
+    def test_whose_will(self) -> None:
+        """The answer says what holds now, since when, by whom, and that the registry knows."""
+        self.make(PRICING)
+        self.add("pricing", "p1")
+        answer = self.direct("DRAIN", 5)
+        self.assertEqual((answer["admin"], answer["weight"], answer["present"]), ("drain", 5, True))
+        self.assertEqual((answer["written"], answer["problem"]), (True, None))
+        self.clock.advance(20)
+        (one,) = self.controls.service("pricing")["instances"]
+        self.assertEqual((one["admin_by"], one["weight_by"]), ("10.0.0.9 at gw-1",) * 2)
+        self.assertEqual((one["admin_since_seconds"], one["weight_since_seconds"]), (20.0, 20.0))
+        verdict = self.controls.service_health("pricing")["instances"][0]["verdict"]
+        self.assertEqual([finding["by"] for finding in verdict if finding["aspect"] == "admin"], ["10.0.0.9 at gw-1"])
+
+    def test_the_registry_is_away(self) -> None:
+        """It holds, and the answer says why the others do not know."""
+        self.make(PRICING)
+        self.add("pricing", "p1")
+        self.patch(self.registry, "direct", lambda wills, now: fail(RegistryError("no answer")))
+        answer = self.direct("maint")
+        self.assertEqual((answer["admin"], answer["written"], answer["problem"]), ("maint", False, "no answer"))
+        self.assertEqual(self.controls.status()["registry"]["wills"], {"known": 1, "owed": 1, "problem": "no answer"})
+
+    def test_an_instance_that_is_not_there(self) -> None:
+        """What was said of it can be seen, and taken back; of what nobody ever heard of, there is nothing."""
+        self.make(PRICING)
+        self.add("pricing", "p1")
+        self.clock.advance(1)
+        self.direct("drain", 4)
+        self.directory.apply(InstanceRemoved("pricing", "p1", "lease expired"))
+        self.clock.advance(20)
+        said = {"since_seconds": 20.0, "by": "10.0.0.9 at gw-1"}
+        self.assertEqual(
+            self.controls.service("pricing")["absent"],
+            [{"id": "p1", "admin": {"is": "drain", **said}, "weight": {"is": 4, **said}}],
+        )
+        self.assertEqual(self.direct("ready", None), {"id": "p1", "present": False, "written": True, "problem": None})
+        self.assertEqual(self.controls.service("pricing")["absent"], [])
+        self.assertEqual(self.refused(id="p2", state="drain"), (404, "pricing has no instance 'p2'; it has: none"))
+
+    def test_what_makes_no_sense(self) -> None:
+        """Nothing is done, and the text says what would be right."""
+        self.make(PRICING)
+        self.add("pricing", "p1")
+        for asked, status, words in (
+            ({"service": "nope"}, 404, "there is no service 'nope'"),
+            ({"id": "P1"}, 404, "it has: p1"),
+            ({"state": "off"}, 422, "ready, drain or maint"),
+            ({"state": ""}, 422, "ready, drain or maint"),
+            ({"weight": 0}, 422, "from 1 to 1000"),
+            ({"weight": 10**400}, 422, "from 1 to 1000"),
+            ({"weight": -5, "state": "drain"}, 422, "from 1 to 1000"),
+        ):
+            found, text = self.refused(**asked)
+            self.assertEqual((found, words in text, len(text) < 200), (status, True, True), text)
+        self.add("pricing", "a b")
+        self.assertEqual(self.refused(id="a b", state="drain")[0], 422)
+        self.assertEqual(self.wills.of("pricing"), [])

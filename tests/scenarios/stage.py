@@ -23,6 +23,7 @@ from tests.scenarios.program import Program, belongings
 from tests.scenarios.waiting import until
 
 P = TypeVar("P", bound=Program)
+WILLS = "wills.json"
 
 
 class Stage:
@@ -96,8 +97,8 @@ class Stage:
         processes = [f"process {pid}: {command}" for pid, command in program.family().items()]
         files = [path for path in program.folder.rglob("*") if not path.is_dir() or path.is_symlink()]
         known = self._known[program.folder]
-        # Carts and results are the grocery's documents, and meant to stay.
-        files = [path for path in files if path not in known and path.suffix != ".sqlite"]
+        # Carts and results are the grocery's documents, and meant to stay; so is what operators said.
+        files = [path for path in files if path not in known and path.suffix != ".sqlite" and path.name != WILLS]
         return processes + [str(path.relative_to(program.folder)) for path in files]
 
     def assert_nothing_left(self, program: Program) -> None:

@@ -49,8 +49,9 @@ class Operations:
         )
         return Reply(dict(answer), 202)
 
-    def direct(self, request: AdminRequest, service: str, id: str) -> Reply:
-        """`{"state": "drain"}`, `{"weight": 5}` (null: what it registered with), or both."""
+    async def direct(self, request: AdminRequest, service: str, id: str) -> Reply:
+        """`{"state": "drain"}`, `{"weight": 5}` (null: what it registered with), or both: 200; 202 if it holds here,
+        and the registry, which cannot be reached now, is going to be told."""
         self._admit(request)
         document = _document(request, '{"state": "drain"}')
         for name in document:
@@ -63,7 +64,9 @@ class Operations:
             raise ControlError('"state" must be "ready", "drain" or "maint"', 400)
         if isinstance(weight, bool) or not isinstance(weight, int | None | Unset):
             raise ControlError('"weight" must be a whole number such as 5, or null', 400)
-        answer = self._controls.direct(service, id, state if isinstance(state, str) else None, weight)
+        answer = await self._controls.direct(
+            service, id, state if isinstance(state, str) else None, weight, _who(request)
+        )
         said = ", ".join(f"{name} {'as registered' if value is None else value}" for name, value in document.items())
         self.log.info(
             "{service}/{id} is told by {who}: {said} ({request})",
@@ -73,7 +76,7 @@ class Operations:
             said=said,
             request=request.request_id,
         )
-        return Reply(dict(answer))
+        return Reply(dict(answer), 200 if answer["written"] else 202)
 
     def look(self, request: AdminRequest) -> None:
         """Requests of others are shown only to those who may operate the mesh: targets can hold secrets."""

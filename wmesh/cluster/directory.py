@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from wmesh.cluster.cluster import Cluster
-from wmesh.cluster.member import Member
+from wmesh.cluster.member import Member, Standing
 from wmesh.events import (
     AdminStateChanged,
     BreakerChanged,
@@ -25,6 +25,7 @@ from wmesh.events import (
     LoadReported,
     SuspicionChanged,
     WeightChanged,
+    WillsTold,
 )
 from wmesh.interfaces import EventSink, Strategy
 from wmesh.model import AdminState, CheckResult, Health, InstanceRecord, ServiceSpec
@@ -52,8 +53,8 @@ class Directory:
         `zone_preference` prefer instances there."""
         self._clock = clock
         self._sinks: list[EventSink] = []
-        self._wills: dict[tuple[str, str], AdminState] = {}
-        self._weights: dict[tuple[str, str], int] = {}
+        self._states: dict[tuple[str, str], Standing[AdminState]] = {}
+        self._weights: dict[tuple[str, str], Standing[int]] = {}
         self.clusters = {
             spec.name: Cluster(
                 spec,
@@ -85,33 +86,10 @@ class Directory:
                     self._drop(service, id, event)
             case InstancesReset(origin, records):
                 self._reset(origin, records)
-            case AdminStateChanged(service, id, state, lasting):
-                member = self.member(service, id)
-                if member is not None and member.admin is not state:
-                    if state is AdminState.READY:
-                        self._wills.pop((service, id), None)
-                    elif lasting:
-                        self._wills[service, id] = state
-                    before, member.admin = member.admin, state
-                    member.admin_since = now = self._clock()
-                    member.doubt()
-                    cluster = self.clusters[service]
-                    cluster.stale = True
-                    if before is AdminState.MAINT and member.health.state is Health.HEALTHY:
-                        # Nobody knows what was done to it. Out of DRAIN it is warm: checked all the time, and still
-                        # connected (HAProxy starts slowly in the one case and not in the other, too).
-                        cluster.joined(member, now)
-                    self._tell(event)
-            case WeightChanged(service, id, weight):
-                member = self.member(service, id)
-                if member is not None and self._weights.get((service, id)) != weight:
-                    if weight is None:
-                        del self._weights[service, id]
-                    else:
-                        self._weights[service, id] = weight
-                    member.weigh(weight if weight is not None else member.record.weight)
-                    self.clusters[service].stale = True
-                    self._tell(event)
+            case AdminStateChanged():
+                self._set_state(event)
+            case WeightChanged():
+                self._set_weight(event)
             case SuspicionChanged(service, id, reason):
                 member = self.member(service, id)
                 if member is not None and member.suspect != reason:
@@ -125,6 +103,8 @@ class Directory:
                     member.load = sample
                     member.load_since = self._clock()
                     self._tell(event)
+            case WillsTold():
+                raise TypeError("what operators said is told one by one, by wmesh.control.wills")
             case HealthChanged() | BreakerChanged() | EjectionChanged():
                 raise TypeError("evidence comes from checks and from traffic, not from events")
 
@@ -160,6 +140,46 @@ class Directory:
         for cluster in self.clusters.values():
             cluster.review(now)
 
+    def _set_state(self, event: AdminStateChanged) -> None:
+        """It is remembered also for an instance that is not there (yet)."""
+        key = (event.service, event.id)
+        since = self._clock() - event.ago
+        if event.state is AdminState.READY:
+            self._states.pop(key, None)
+        elif event.lasting and event.service in self.clusters:
+            self._states[key] = Standing(event.state, since, event.by)
+        member = self.member(*key)
+        if member is None:
+            return
+        before = member.admin
+        changed = before is not event.state
+        if changed or event.lasting:
+            member.admin, member.admin_since, member.admin_by = event.state, since, event.by
+        if changed:
+            cluster = self.clusters[event.service]
+            member.doubt()
+            cluster.stale = True
+            if before is AdminState.MAINT and member.health.state is Health.HEALTHY:
+                # Nobody knows what was done to it. Out of DRAIN it is warm: checked all the time, and still connected
+                # (HAProxy starts slowly in the one case and not in the other, too).
+                cluster.joined(member, self._clock())
+            self._tell(event)
+
+    def _set_weight(self, event: WeightChanged) -> None:
+        """As above."""
+        key = (event.service, event.id)
+        old = self._weights.pop(key, None)
+        if event.weight is not None and event.service in self.clusters:
+            self._weights[key] = Standing(event.weight, self._clock() - event.ago, event.by)
+        member = self.member(*key)
+        if member is None:
+            return
+        member.directed = self._weights.get(key)
+        if (None if old is None else old.value) != event.weight:
+            member.weigh(event.weight if event.weight is not None else member.record.weight)
+            self.clusters[event.service].stale = True
+            self._tell(event)
+
     def _put(self, record: InstanceRecord) -> None:
         cluster = self.clusters.get(record.service)
         if cluster is None:
@@ -172,7 +192,7 @@ class Directory:
             if member.record == record:
                 return
             member.record = record
-            member.weigh(self._weights.get((record.service, record.id), record.weight))
+            member.weigh(record.weight if member.directed is None else member.directed.value)
             cluster.stale = True
             self._tell(InstanceUpdated(record))
             return
@@ -181,8 +201,12 @@ class Directory:
         now = self._clock()
         member = cluster.members[record.id] = Member(record, cluster.spec, now, cluster.chance)
         # The operator meant the instance of this name, not this life of it: it stays out while it is restarted.
-        member.admin = self._wills.get((record.service, record.id), member.admin)
-        member.weigh(self._weights.get((record.service, record.id), member.weight))
+        state = self._states.get((record.service, record.id))
+        if state is not None:
+            member.admin, member.admin_since, member.admin_by = state.value, state.since, state.by
+        member.directed = self._weights.get((record.service, record.id))
+        if member.directed is not None:
+            member.weigh(member.directed.value)
         cluster.stale = True
         if member.health.state is Health.HEALTHY:
             cluster.joined(member, now)

@@ -37,6 +37,7 @@ def explain(
             "note": note,
             "in_flight": member.in_flight,
             "share": round(member.share, 3),
+            "weight_by": None if member.directed is None else member.directed.by or None,
             "reasons": [*_doubts(cluster, member, now), *_momentary(member, tried)],
         }
         for member, score, note in selection.strategy.scores(key, now)
@@ -45,7 +46,7 @@ def explain(
         {
             "id": member.record.id,
             "address": str(member.record.address),
-            "reasons": [*member.reasons(now), *_not_here(selection, member, now)],
+            "reasons": [*_against(member, now), *_not_here(selection, member, now)],
         }
         for member in cluster.members.values()
         if id(member) not in chosen
@@ -75,6 +76,26 @@ def summary(explained: dict[str, Any]) -> str:
     more = f" and {explained['candidates_total'] - FEW} more" if explained["candidates_total"] > FEW else ""
     out = f", {explained['excluded_total']} excluded" if explained["excluded_total"] else ""
     return f"{explained['strategy']} of {explained['candidates_total']} candidates{out} ({listed}{more})"
+
+
+def _against(member: Member, now: float) -> list[str]:
+    """The member's reasons; where a person is behind one, since when, and who it is."""
+    return [
+        f"{finding.text}, for {span(now - finding.since)}, by {finding.by}" if finding.by else finding.text
+        for finding in member.verdict(now)
+        if finding.against
+    ]
+
+
+def span(seconds: float) -> str:
+    """A length of time for people, in its two largest units: "12 s", "3 min 20 s", "2 d 4 h"."""
+    left = max(0, int(seconds))
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
 
 
 def _doubts(cluster: Cluster, member: Member, now: float) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
 from wmesh.cluster.ewma import PeakEwma
@@ -18,15 +18,28 @@ from wmesh.cluster.health import ActiveHealth
 from wmesh.cluster.ramp import Ramp
 from wmesh.model import AdminState, Health, InstanceRecord, LoadSample, OutlierSpec, ServiceSpec
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One aspect of a verdict. `against`: it alone forbids a request now. `since` is by the clock of the mesh."""
+    """One aspect of a verdict. `against`: it alone forbids a request now. `since` is by the clock of the mesh. `by` is
+    who wants it so, if somebody does."""
 
     aspect: str
     against: bool
     text: str
     since: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Generic[T]):
+    """What an operator wants, since when (by the clock of the mesh), and who it was."""
+
+    value: T
+    since: float
+    by: str
 
 
 class Ejection:
@@ -87,13 +100,16 @@ class Member:
     any more, since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever:
     suspicion is no verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how
     many seconds its last check took (None: there was none), `warning` what that found that an operator should see to.
+    `directed` is the weight that an operator gave it.
     """
 
     __slots__ = (
         "admin",
+        "admin_by",
         "admin_since",
         "breaker",
         "checked",
+        "directed",
         "doubted",
         "ejection",
         "failures",
@@ -134,6 +150,8 @@ class Member:
         self.health = ActiveHealth(spec.check, now)
         self.admin = AdminState.READY
         self.admin_since = now
+        self.admin_by = ""
+        self.directed: Standing[int] | None = None
         self.breaker = _breaker(spec, chance, now)
         self.ejection = Ejection()
         self.streak = 0
@@ -234,6 +252,7 @@ class Member:
                 self.admin is not AdminState.READY,
                 f"admin state is {self.admin.name.lower()}",
                 self.admin_since,
+                self.admin_by,
             ),
             Finding(
                 "health",

@@ -99,6 +99,7 @@ def service_health(cluster: Cluster, now: float) -> dict[str, Any]:
                         "against": finding.against,
                         "text": finding.text,
                         "since_seconds": _seconds(now - finding.since),
+                        "by": finding.by or None,
                     }
                     for finding in member.verdict(now)
                 ],
@@ -118,6 +119,7 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
     `breaker` is the state of its circuit breaker, `ramp` the part of its weight that a slow start leaves it (1: all).
     `check_ms` is how long its last check took, `warning` what that found that an operator should see to; or null.
     `latency_ms` is the average that strategies see: it jumps up with a slow answer and fades without traffic.
+    `admin_by` and `weight_by` are who said so, null where no operator did.
     `in_flight` counts the requests that this process has there, `load.in_flight` is what the instance counts itself.
     """
     record = member.record
@@ -132,6 +134,10 @@ def instance_report(member: Member, now: float) -> dict[str, Any]:
         "since_seconds": _seconds(now - member.health.since),
         "age_seconds": _seconds(now - member.since),
         "admin": member.admin.name.lower(),
+        "admin_since_seconds": _seconds(now - member.admin_since),
+        "admin_by": member.admin_by or None,
+        "weight_since_seconds": None if member.directed is None else _seconds(now - member.directed.since),
+        "weight_by": None if member.directed is None else member.directed.by or None,
         "available": member.available(now),
         "reasons": list(member.reasons(now)),
         "breaker": _state(member.breaker),

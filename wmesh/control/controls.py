@@ -20,20 +20,19 @@ import wmesh
 from wmesh.cluster.cluster import Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.report import directory_report, instance_report, service_health, service_report, service_status
-from wmesh.errors import ControlError
+from wmesh.errors import ControlError, RecordError
 from wmesh.events import (
-    AdminStateChanged,
     BreakerChanged,
     EjectionChanged,
     Event,
     HealthChanged,
     InstanceAdded,
     InstanceRemoved,
-    WeightChanged,
 )
 from wmesh.interfaces import Registry, Unset
 from wmesh.metrics.traffic import Traffic, merged
-from wmesh.model import AdminState, Health, MeshConfig, ServiceSpec
+from wmesh.model import AdminState, Health, MeshConfig, ServiceSpec, Will
+from wmesh.policy.wills import asks
 
 _WHERE = ("port", "interface", "address", "domain", "index")
 
@@ -74,6 +73,22 @@ class Explains(Protocol):
     def recent(self, count: int) -> Sequence[Mapping[str, Any]]: ...
 
 
+class Obeys(Protocol):
+    """The part of `wmesh.control.wills.Wills` that is needed here."""
+
+    def known(self, service: str, id: str) -> Will | None: ...
+
+    def of(self, service: str) -> Sequence[Will]: ...
+
+    def report(self, will: Will) -> Mapping[str, Any]: ...
+
+    def direct(
+        self, service: str, id: str, state: AdminState | None, weight: int | Unset | None, by: str
+    ) -> Awaitable[str]: ...
+
+    def describe(self) -> Mapping[str, Any]: ...
+
+
 class MeshControls:
     """Made before the first instance is applied to the Directory, so that every registration is counted.
 
@@ -89,6 +104,7 @@ class MeshControls:
         registry: Registry,
         deployment: Scales | None,
         traffic: Mapping[str, Traffic],
+        wills: Obeys,
         clock: Callable[[], float],
         started: float,
         preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
@@ -102,6 +118,7 @@ class MeshControls:
         self._registry = registry
         self._deployment = deployment
         self._traffic = traffic
+        self._wills = wills
         self._clock = clock
         self._started = started
         self._preservation = preservation
@@ -148,6 +165,7 @@ class MeshControls:
                 **self._registry.status(),
                 **self._staleness(),
                 "preservation": {**self._preservation(), "suspects": self._suspects()},
+                "wills": dict(self._wills.describe()),
             },
             "sources": [*self._sources()],
             "listeners": {
@@ -185,10 +203,12 @@ class MeshControls:
         }
 
     def services(self) -> dict[str, Mapping[str, Any]]:
-        return directory_report(self._directory, self._clock(), self._clusters())
+        reports = directory_report(self._directory, self._clock(), clusters := self._clusters())
+        return {name: {**report, "absent": self._absent(clusters[name])} for name, report in reports.items()}
 
     def service(self, name: str) -> dict[str, Any]:
-        return service_report(self._cluster(name), self._clock())
+        cluster = self._cluster(name)
+        return {**service_report(cluster, self._clock()), "absent": self._absent(cluster)}
 
     def service_health(self, name: str) -> dict[str, Any]:
         return service_health(self._cluster(name), self._clock())
@@ -202,22 +222,27 @@ class MeshControls:
             raise ControlError("the gateway is stopping", 503)
         return dict(await self._deployment.scale(service, instances))
 
-    def direct(self, service: str, id: str, state: str | None, weight: int | Unset | None) -> dict[str, Any]:
+    async def direct(
+        self, service: str, id: str, state: str | None, weight: int | Unset | None, by: str
+    ) -> dict[str, Any]:
         """Fails with ControlError: 404 no such service or instance, 422 no such state, or no such weight."""
         cluster = self._cluster(service)
-        member = cluster.members.get(id)
-        if member is None:
+        if id not in cluster.members and self._wills.known(service, id) is None:
             known = ", ".join(sorted(cluster.members)[:10]) or "none"
             raise ControlError(f"{service} has no instance {id!r}; it has: {known}", 404)
         if state is not None and state.upper() not in AdminState.__members__:
             raise ControlError(f'"state" must be ready, drain or maint, not {state[:40]!r}', 422)
         if not isinstance(weight, Unset | None) and not 1 <= weight <= MAX_WEIGHT:
-            raise ControlError(f'"weight" must be a whole number from 1 to {MAX_WEIGHT}, or null, not {weight}', 422)
-        if state is not None:
-            self._directory.apply(AdminStateChanged(service, id, AdminState[state.upper()]))
-        if not isinstance(weight, Unset):
-            self._directory.apply(WeightChanged(service, id, weight))
-        return instance_report(member, self._clock())
+            said = weight if abs(weight) < 10**20 else "a number without measure"
+            raise ControlError(f'"weight" must be a whole number from 1 to {MAX_WEIGHT}, or null, not {said}', 422)
+        wanted = None if state is None else AdminState[state.upper()]
+        try:
+            problem = await self._wills.direct(service, id, wanted, weight, by)
+        except RecordError as error:
+            raise ControlError(f"that cannot be remembered: {error}", 422) from error
+        member = cluster.members.get(id)
+        report = {"id": id} if member is None else instance_report(member, self._clock())
+        return {**report, "present": member is not None, "written": not problem, "problem": problem or None}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]
@@ -232,6 +257,11 @@ class MeshControls:
 
     def decisions(self, count: int) -> Sequence[Mapping[str, Any]]:
         return self._explainer().recent(count)
+
+    def _absent(self, cluster: Cluster) -> list[Mapping[str, Any]]:
+        """Instances that are not there, of which an operator wants something should they come (back)."""
+        wills = self._wills.of(cluster.spec.name)
+        return [self._wills.report(will) for will in wills if asks(will) and will.id not in cluster.members]
 
     def _explainer(self) -> Explains:
         if self._whys is None:

@@ -14,9 +14,17 @@ from twisted.internet.task import deferLater
 
 from tests.control.registry.scene import Recorder, a_record, until
 from wmesh.errors import RecordError, RegistryError
-from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported
+from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported, WillsTold
 from wmesh.interfaces import Registry
-from wmesh.model import Address, LoadSample
+from wmesh.model import Address, AdminState, LoadSample, Said, Will
+
+LONG = 9 * 10**12
+"""Milliseconds since 1970: far away."""
+
+
+def a_will(id: str = "pricing-1", **changes: Any) -> Will:
+    """A drained instance, not to be forgotten soon."""
+    return replace(Will("pricing", id, LONG, Said(AdminState.DRAIN, 1000, "10.0.0.9 at gw-1")), **changes)
 
 
 class RegistryContract:
@@ -194,6 +202,62 @@ class RegistryContract:
         expected = [LoadReported(*key, sample), LoadReported(*key, LoadSample(memory=2000))]
         self.assertEqual(told.of(LoadReported), expected)
         self.assertEqual(other.of(LoadReported), expected)
+
+    async def test_wills_reach_all(self: Any) -> None:
+        """What an operator says is told to all, of instances that are registered and of those that are not, once."""
+        one, told = await self.started()
+        _, other = await self.started()
+        await one.direct([a_will(), a_will("nobody")], 0)
+        await one.direct([a_will(until=LONG + 1)], 0)
+        await one.direct([a_will(weight=Said(5, 2000, "me"))], 0)
+        await self.until(lambda: len(told.of(WillsTold)) > 2 and len(other.of(WillsTold)) > 2)
+        both = a_will(until=LONG + 1, weight=Said(5, 2000, "me"))
+        expected = [WillsTold((a_will(),)), WillsTold((a_will("nobody"),)), WillsTold((both,))]
+        self.assertEqual((told.of(WillsTold), other.of(WillsTold)), (expected, expected))
+
+    async def test_wills_come_before_instances(self: Any) -> None:
+        """Who begins to watch must not send requests to a drained instance first; and a will outlives its instance."""
+        one, told = await self.started()
+        await one.register(a_record())
+        await one.direct([a_will()], 0)
+        await one.deregister("pricing", "pricing-1")
+        await self.until(lambda: told.of(InstanceRemoved))
+        _, later = await self.started()
+        self.assertEqual(later.events, [WillsTold((a_will(),), whole=True), InstancesReset("registry", ())])
+
+    async def test_the_later_word_stands(self: Any) -> None:
+        """State and weight each on their own, in whichever order they arrive; of the same moment, the first."""
+        one, told = await self.started()
+        weight = Said(7, 5000, "me")
+        await one.direct([a_will(weight=weight)], 0)
+        for since in (999, 1000):
+            await one.direct([a_will(state=Said(AdminState.READY, since, "late"))], 0)
+        await one.direct([a_will(state=Said(AdminState.MAINT, 1001, "later"), weight=Said(None, 4000, "late"))], 0)
+        await self.until(lambda: len(told.of(WillsTold)) == 2)
+        stands = a_will(state=Said(AdminState.MAINT, 1001, "later"), weight=weight)
+        self.assertEqual(told.of(WillsTold)[1:], [WillsTold((stands,))])
+        await one.direct([a_will(weight=Said(None, 6000, "me"))], 0)
+        await self.until(lambda: len(told.of(WillsTold)) == 3)
+        self.assertEqual(told.of(WillsTold)[-1].wills[0].weight, Said(None, 6000, "me"))
+
+    async def test_wills_are_forgotten(self: Any) -> None:
+        """What was to be remembered until now only: all are told, and nobody who comes later."""
+        one, told = await self.started()
+        await one.direct([a_will(until=2000), a_will("other")], 1)
+        await one.direct([], 3000)
+        await self.until(lambda: WillsTold((Will("pricing", "pricing-1"),)) in told.events)
+        _, later = await self.started()
+        self.assertEqual(later.of(WillsTold), [WillsTold((a_will("other"),), whole=True)])
+
+    async def test_wills_that_are_refused(self: Any) -> None:
+        """At the way in, as records are."""
+        one, told = await self.started()
+        for bad in (a_will("a b"), a_will(until=0), a_will(weight=Said(0, 1)), a_will(state=None)):
+            with self.assertRaises(RecordError):
+                await one.direct([bad], 0)
+        await one.direct([a_will()], 0)
+        await self.until(lambda: told.of(WillsTold))
+        self.assertEqual(told.of(WillsTold), [WillsTold((a_will(),))])
 
     async def test_lies_are_refused(self: Any) -> None:
         """A record that nobody could use is refused at the way in, and nobody hears of it."""

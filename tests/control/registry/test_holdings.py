@@ -16,7 +16,7 @@ from wmesh.errors import RecordError, RegistryError
 from wmesh.registry_url import parse_target
 
 KEYS = scripts.keys("test")
-RECORDS, LEASES, _, CHANGES, LOADS = (key.decode() for key in KEYS)
+RECORDS, LEASES, _, CHANGES, LOADS, _ = (key.decode() for key in KEYS)
 
 
 class HoldingsTests(TestCase):

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.contract import RealTimeContract
+from tests.control.registry.contract import RealTimeContract, a_will
 from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts, watch
 from wmesh.control.registry.codec import encode_record
@@ -32,7 +32,7 @@ def warnings(logged: Any) -> list[Any]:
 
 
 KEYS = [key.decode() for key in scripts.keys("test")]
-RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
+RECORDS, LEASES, VERSION, CHANGES, LOADS, WILLS = KEYS
 
 
 class RedisCase(TestCase):
@@ -87,6 +87,7 @@ class LimitedTests(RedisCase):
         await registry.register(a_record())
         await registry.register(a_record("left-alone"))
         await registry.renew({("pricing", "pricing-1"): LoadSample(cpu=1.0)})
+        await registry.direct([a_will(), a_will("gone", until=1)], 0)
         await until(lambda: "left-alone" in told.known)
         await registry.deregister("pricing", "pricing-1")
         # By hand: a lease without a record, and a record without a lease.

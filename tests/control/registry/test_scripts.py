@@ -13,11 +13,13 @@ from txredisapi import ResponseError
 from tests.control.registry.scene import Server, a_record
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import MAX_LOAD, MAX_RECORD, check_load, encode_load, encode_record, member_name
-from wmesh.model import Address, LoadSample
+from wmesh.control.registry.will_codec import decode_will
+from wmesh.model import Address, AdminState, LoadSample, Said
 
 KEYS = [key.decode() for key in scripts.keys("test")]
-RECORDS, LEASES, VERSION, CHANGES, LOADS = KEYS
+RECORDS, LEASES, VERSION, CHANGES, LOADS, WILLS = KEYS
 MEMBER = "pricing/pricing-1"
+DRAINED = b'{"v":1,"until":9000000000000,"state":{"is":"drain","since":1,"by":"me"}}'
 RIGHT = encode_record(a_record())
 FOLDER = Path(scripts.__file__).parent
 ALL = {value.name: value for value in vars(scripts).values() if isinstance(value, scripts.Script)}
@@ -35,7 +37,10 @@ class TextTests(SynchronousTestCase):
         """In the order in which the prelude takes them; one hash tag, so that a cluster keeps them together."""
         self.assertEqual(
             scripts.keys("shop"),
-            (b"{shop}:records", b"{shop}:leases", b"{shop}:version", b"{shop}:changes", b"{shop}:loads"),
+            (
+                *(b"{shop}:records", b"{shop}:leases", b"{shop}:version"),
+                *(b"{shop}:changes", b"{shop}:loads", b"{shop}:wills"),
+            ),
         )
         order = (FOLDER / "prelude.lua").read_text().partition("local ")[2].partition(" =")[0].split(", ")
         self.assertEqual([key.decode().partition(":")[2] for key in scripts.keys("shop")], order)
@@ -122,7 +127,7 @@ class RefusalTests(ScriptCase):
         await self.refused(scripts.EXPIRE, 15000)
         await self.refused(scripts.DEREGISTER)
         await self.refused(scripts.DEREGISTER, MEMBER, "\x1b[2J")
-        for keys in ([], KEYS[:4], [*KEYS, "x"], KEYS[::-1], [LEASES, *KEYS[1:]], ["a", "b", "c", "d", "e"]):
+        for keys in ([], KEYS[:4], [*KEYS, "x"], KEYS[::-1], [LEASES, *KEYS[1:]], ["a", "b", "c", "d", "e"], KEYS[:5]):
             for script in scripts.ALL:
                 self.assertIn("{ns}:records", await self.refused(script, 15000, MEMBER, RIGHT, keys=keys))
 
@@ -145,6 +150,53 @@ class RefusalTests(ScriptCase):
         flood = '{"x":"' + "x" * MAX_LOAD + '"}'
         self.assertIn(f"at most {MAX_LOAD}", await self.refused(scripts.RENEW, 15000, MEMBER, flood))
         self.assertEqual(await self.call(scripts.RENEW, 15000, MEMBER, '{"cpu":1.5,"memory":7,"x":[1]}'), [])
+
+
+class WillTests(ScriptCase):
+    """What operators said; the contract of the registries holds the rest."""
+
+    async def test_refused(self) -> None:
+        """Nothing is written of a call in which anything is wrong, and the error names it."""
+        said = {"is": "drain", "since": 1000, "by": "me"}
+        right = {"v": 1, "until": 9 * 10**12, "state": said}
+        for changes, words in (
+            ({"v": 2}, "v: 2; should be 1"),
+            ({"until": 0}, "until: 0"),
+            ({"until": 1.5}, "until: 1.5"),
+            ({"state": None}, "state: userdata"),
+            ({"state": "drain"}, "state: drain; should be an object"),
+            ({"state": {**said, "is": "sleep"}}, "state.is: sleep; should be ready, drain or maint"),
+            ({"state": {**said, "since": "x"}}, "state.since: x; should be milliseconds"),
+            ({"state": {**said, "by": "a\nb"}}, "state.by: a?b"),
+            ({"state": {**said, "because": 1}}, "state.because: unknown field"),
+            ({"state": {"since": 1000}}, "state.is: missing"),
+            ({"weight": {"is": 1001, "since": 5}}, "weight.is: 1001; should be a whole number from 1 to 1000, or null"),
+            ({"weight": {"is": 2.5, "since": 5}}, "weight.is: 2.5"),
+            ({"reason": "x"}, "reason: unknown field"),
+        ):
+            text = json.dumps({**right, **changes})
+            self.assertIn(words, await self.refused(scripts.DIRECT, "pricing/p-0", DRAINED, MEMBER, text))
+        for text in ("x", "[", "7", '{"v":1,"until":5}', " " * 5000):
+            await self.refused(scripts.DIRECT, MEMBER, text)
+        for member in ("", "pricing", "a/b/c", "x/" + "y" * 300):
+            self.assertIn("member", await self.refused(scripts.DIRECT, member, DRAINED))
+        self.assertIn("a member without a will", await self.refused(scripts.DIRECT, MEMBER))
+        self.assertEqual(await self.server.ask("EXISTS", WILLS, CHANGES), 0)
+
+    async def test_by_hand(self) -> None:
+        """What is nonsense is nothing: it is replaced by a right one, and cleared away by any."""
+        await self.server.ask("HSET", WILLS, MEMBER, "x", "pricing/p-2", "[]", "no-slash", DRAINED, "a/b", "y" * 9999)
+        await self.call(scripts.DIRECT, MEMBER, DRAINED)
+        self.assertEqual(await self.server.ask("HGETALL", WILLS), [MEMBER.encode(), DRAINED])
+
+    async def test_numbers_stay_whole(self) -> None:
+        """What the script puts together is read by others, to the millisecond."""
+        late = b'{"v":1,"until":99999999999999,"weight":{"is":null,"since":99999999999998}}'
+        await self.call(scripts.DIRECT, MEMBER, DRAINED)
+        await self.call(scripts.DIRECT, MEMBER, late)
+        will = decode_will("pricing", "pricing-1", await self.server.ask("HGET", WILLS, MEMBER))
+        self.assertEqual((will.until, will.weight), (10**14 - 1, Said(None, 10**14 - 2)))
+        self.assertEqual(will.state, Said(AdminState.DRAIN, 1, "me"))
 
 
 class AcceptanceTests(ScriptCase):
@@ -193,7 +245,8 @@ class RepairTests(ScriptCase):
             for script, args in (
                 (scripts.REGISTER, (15000, MEMBER, RIGHT)),
                 (scripts.RENEW, (15000, MEMBER, '{"cpu":1}')),
-                (scripts.SNAPSHOT, ("", "")),
+                (scripts.SNAPSHOT, ("", "", "")),
+                (scripts.DIRECT, (MEMBER, DRAINED)),
                 (scripts.LOADS, ()),
                 (scripts.DEREGISTER, (MEMBER, "deregistered")),
                 (scripts.EXPIRE, (15000, 1, 2**50)),

@@ -14,17 +14,20 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
+from tests.control.registry.contract import a_will
 from tests.control.registry.scene import Recorder, Server, a_record, until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.watch import Watch
+from wmesh.control.registry.will_codec import encode_will
 from wmesh.errors import RegistryError
-from wmesh.events import Event, InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
+from wmesh.events import Event, InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, WillsTold
+from wmesh.model import Will
 from wmesh.registry_url import parse_target
 
 KEYS = scripts.keys("test")
-RECORDS, LEASES, VERSION, CHANGES, _ = (key.decode() for key in KEYS)
+RECORDS, LEASES, VERSION, CHANGES, _, WILLS = (key.decode() for key in KEYS)
 
 
 class WatchTests(TestCase):
@@ -72,7 +75,7 @@ class WatchTests(TestCase):
         flat = [part for one in ids for part in (f"pricing/{one}", encode_record(a_record(one, **changes)))]
         await self.server.ask("EVAL", scripts.REGISTER.text, len(KEYS), *KEYS, 30000, *flat)
 
-    async def entry(self, version: int, **fields: str) -> None:
+    async def entry(self, version: int, **fields: str | bytes) -> None:
         """An entry of the stream as nobody of ours would write it."""
         flat = [part for pair in {**fields, "version": str(version)}.items() for part in pair]
         await self.server.ask("XADD", CHANGES, "*", *flat)
@@ -183,6 +186,36 @@ class WatchTests(TestCase):
             await until(lambda: watch.resets == 2)
         warned = [event for event in logged if "passed over" in str(event.get("log_format"))]
         self.assertEqual(len(warned), 1)
+
+    async def test_wills(self) -> None:
+        """From the snapshot and from the stream; one that nobody can read is passed over with one warning."""
+        good = encode_will(a_will())
+        with capturedLogs() as logged:
+            await self.server.ask("HSET", WILLS, "pricing/pricing-1", good, "pricing/bad", "{", "no-slash", good)
+            watch = self.watch()
+            await watch.ready
+            self.assertEqual(self.told.events[0], WillsTold((a_will(),), whole=True))
+            for number, will in enumerate((b"[]", encode_will(a_will("other")), b""), watch.version + 1):
+                await self.entry(number, kind="will", service="pricing", id="other", will=will)
+            await until(lambda: len(self.told.of(WillsTold)) == 3)
+            self.link.hang_up("for the test")
+            await until(lambda: len(self.told.of(WillsTold)) > 3)
+        self.assertEqual(self.told.of(WillsTold)[1].wills, (a_will("other"),))
+        self.assertEqual(self.told.of(WillsTold)[2].wills, (Will("pricing", "other"),))
+        self.assertEqual(self.told.of(WillsTold)[3], WillsTold((a_will(),), whole=True))
+        warned = [str(event["member"]) for event in logged if "passed over" in str(event.get("log_format"))]
+        self.assertEqual(warned, ["'pricing/bad'", "'no-slash'", "'pricing/other'"])
+
+    async def test_wills_by_hand(self) -> None:
+        """Written past the scripts, and taken away so: seen when it is made sure, as records are."""
+        watch = self.watch(interval=0.1)
+        await watch.ready
+        await self.server.ask("HSET", WILLS, "pricing/pricing-1", encode_will(a_will()))
+        await until(lambda: self.told.of(WillsTold))
+        await self.server.ask("DEL", WILLS)
+        await until(lambda: len(self.told.of(WillsTold)) == 2)
+        self.assertEqual(self.told.of(WillsTold)[1], WillsTold((), whole=True))
+        self.assertEqual(watch.resets, 3)
 
     async def test_stopped_by_its_sink(self) -> None:
         """A sink may stop it from within: then nothing more is read, and nothing is left running."""

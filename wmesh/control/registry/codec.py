@@ -91,7 +91,7 @@ def decode_record(data: bytes) -> InstanceRecord:
     # Seen before it is read. How much too large it is cannot be told: the scripts hand out no more than this.
     if len(data) > MAX_RECORD:
         _refuse("the record", "too large", f"at most {MAX_RECORD} bytes, metadata included")
-    return record_from(_object(data, "the record"))
+    return record_from(json_object(data, "the record"))
 
 
 def member_name(service: str, id: str) -> str:
@@ -122,7 +122,7 @@ def decode_load(data: bytes) -> LoadSample:
     """The sample in `data`; fields that this version does not know are passed over, for samples are only hints."""
     if len(data) > MAX_LOAD:
         _refuse("the load", "too large", f"at most {MAX_LOAD} bytes")
-    return load_from(_object(data, "the load"))
+    return load_from(json_object(data, "the load"))
 
 
 def check_load(sample: LoadSample) -> None:
@@ -263,7 +263,7 @@ def _metrics(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((name, float(number)) for name, number in value.items()))
 
 
-def _object(data: bytes, what: str) -> dict[str, Any]:
+def json_object(data: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `data`: strict JSON (no NaN), no name twice, nothing but an object."""
     try:
         value = _DECODER.decode(data.decode())

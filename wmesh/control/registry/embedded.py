@@ -37,7 +37,7 @@ from wmesh.control.registry.premises import GRACE, Premises
 from wmesh.control.registry.redis import RedisRegistry
 from wmesh.errors import RegistryError
 from wmesh.interfaces import EventSink
-from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.model import InstanceRecord, LoadSample, RegistrySpec, Will
 from wmesh.registry_url import Target
 
 Key = tuple[str, str]
@@ -162,6 +162,9 @@ class EmbeddedRegistry:
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:
         return maybeDeferred(lambda: self._running().renew(beats))
+
+    def direct(self, wills: Sequence[Will], now: int) -> Deferred[None]:
+        return maybeDeferred(lambda: self._running().direct(wills, now))
 
     def status(self) -> Mapping[str, Any]:
         server, client = self._server, self._client

@@ -18,16 +18,18 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from wmesh.control.registry.changes import DEREGISTERED, EXPIRED, ORIGIN, as_registered, put_events
 from wmesh.control.registry.codec import encode_record
+from wmesh.control.registry.will_codec import encode_will
 from wmesh.errors import RecordError, RegistryError
-from wmesh.events import Event, InstanceRemoved, InstancesReset, LoadReported
+from wmesh.events import Event, InstanceRemoved, InstancesReset, LoadReported, WillsTold
 from wmesh.interfaces import EventSink
-from wmesh.model import InstanceRecord, LoadSample
+from wmesh.model import InstanceRecord, LoadSample, Will
+from wmesh.policy.wills import merged, same
 
 Key = tuple[str, str]
 
 
 class MemoryStore:
-    """Records, the ends of their leases, their last loads, and who wants to hear of changes."""
+    """Records, the ends of their leases, their last loads, operators' wills, and who wants to hear of changes."""
 
     def __init__(self, clock: IReactorTime, now: Callable[[], float] | None = None) -> None:
         self._clock = clock
@@ -37,6 +39,7 @@ class MemoryStore:
         self._due = 0.0
         self.records: dict[Key, InstanceRecord] = {}
         self.loads: dict[Key, LoadSample] = {}
+        self.wills: dict[Key, Will] = {}
         self.sinks: list[EventSink] = []
         self.version = 0
 
@@ -64,7 +67,20 @@ class MemoryStore:
             self.loads.pop(key, None)
             self._tell((InstanceRemoved(key[0], key[1], reason),))
 
+    def direct(self, wills: Sequence[Will], now: int) -> None:
+        for will in wills:
+            key = (will.service, will.id)
+            old = self.wills.get(key)
+            self.wills[key] = stands = merged(old, will)
+            if old is None or not same(old, stands):
+                self._tell((WillsTold((stands,)),))
+        for key in [key for key, will in self.wills.items() if will.until < now]:
+            del self.wills[key]
+            self._tell((WillsTold((Will(*key),)),))
+
     def join(self, sink: EventSink) -> None:
+        if self.wills:
+            sink(WillsTold(tuple(self.wills.values()), whole=True))
         sink(InstancesReset(ORIGIN, tuple(self.records.values())))
         self.sinks.append(sink)
         self._schedule()
@@ -154,6 +170,15 @@ class MemoryRegistry:
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:
         return succeed([key for key, sample in beats.items() if not self._store.renew(key, self._lease, sample)])
+
+    def direct(self, wills: Sequence[Will], now: int) -> Deferred[None]:
+        try:
+            for will in wills:
+                encode_will(will)
+        except RecordError as error:
+            return fail(error)
+        self._store.direct(wills, now)
+        return succeed(None)
 
     def status(self) -> Mapping[str, Any]:
         return {

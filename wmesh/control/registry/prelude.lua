@@ -6,6 +6,7 @@
 --   {ns}:version   string  counts changes
 --   {ns}:changes   stream  the changes themselves, bounded
 --   {ns}:loads     hash    "service/id" -> last load sample (JSON)
+--   {ns}:wills     hash    "service/id" -> what operators said of it (JSON); it outlives the record
 --
 -- Two rules let a reader find every gap by itself. The version grows by exactly one with each change, and each entry of
 -- the stream says which version it made. And a version that is missing (a new or an emptied server) starts from the
@@ -15,10 +16,11 @@
 -- A script does all or nothing: what it is given is checked before the first write, for Redis takes no write back. What
 -- somebody else wrote by hand is put right where it would be in everybody's way: a key of the wrong type is renamed
 -- (KEY:set-aside), a version that is no number starts anew.
-local records, leases, version, changes, loads = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local records, leases, version, changes, loads, wills = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local STREAM_LENGTH = 10000
 local LARGEST_RECORD = 16384
 local LARGEST_LOAD = 4096
+local LARGEST_WILL = 4096
 local LONGEST_LEASE = 86400000
 
 local time = redis.call('TIME')
@@ -52,11 +54,12 @@ local function sound(member)
 end
 
 local set_aside = false
-for i, kind in ipairs({'hash', 'zset', 'string', 'stream', 'hash'}) do
+for i, kind in ipairs({'hash', 'zset', 'string', 'stream', 'hash', 'hash'}) do
   local namespace = string.match(records or '', '^(.+):records$')
-  local name = ({':records', ':leases', ':version', ':changes', ':loads'})[i]
-  if not namespace or #KEYS ~= 5 or KEYS[i] ~= namespace .. name then
-    return refuse('keys', KEYS[i] or 'missing', '{ns}:records {ns}:leases {ns}:version {ns}:changes {ns}:loads')
+  local name = ({':records', ':leases', ':version', ':changes', ':loads', ':wills'})[i]
+  if not namespace or #KEYS ~= 6 or KEYS[i] ~= namespace .. name then
+    return refuse('keys', KEYS[i] or 'missing',
+      '{ns}:records {ns}:leases {ns}:version {ns}:changes {ns}:loads {ns}:wills')
   end
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= kind and found ~= 'none' then
@@ -96,8 +99,8 @@ if set_aside then
   start_version()
 end
 
--- kind 'put' with the record as detail, or kind 'gone' with the reason. Of a record that is too large for any reader,
--- the stream gets only as much as it takes to see that.
+-- kind 'put' with the record as detail, 'gone' with the reason, or 'will' with the will (empty: forgotten). Of a record
+-- that is too large for any reader, the stream gets only as much as it takes to see that.
 local function tell(kind, member, name, detail)
   current_version()
   local next_version = whole(redis.call('INCR', version))

@@ -31,10 +31,11 @@ from wmesh.control.registry.holdings import CHUNK, Holdings, Key
 from wmesh.control.registry.link import Link, way_to
 from wmesh.control.registry.sentinel import Lookout
 from wmesh.control.registry.watch import PORTION, Watch
+from wmesh.control.registry.will_codec import encode_will
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstancesReset, LoadReported
 from wmesh.interfaces import EventSink
-from wmesh.model import InstanceRecord, LoadSample, RegistrySpec
+from wmesh.model import InstanceRecord, LoadSample, RegistrySpec, Will
 from wmesh.registry_url import Target, check_namespace, show_place
 
 LONGEST_SWEEP = 1.0
@@ -107,6 +108,10 @@ class RedisRegistry:
 
     def renew(self, beats: Mapping[Key, LoadSample]) -> Deferred[Sequence[Key]]:
         return Deferred.fromCoroutine(self._renew(beats))
+
+    def direct(self, wills: Sequence[Will], now: int) -> Deferred[None]:
+        """As promised by the interface, by the clock of the server. Out of touch it fails at once."""
+        return Deferred.fromCoroutine(self._direct(wills))
 
     def status(self) -> Mapping[str, Any]:
         watch = self._watch
@@ -183,6 +188,14 @@ class RedisRegistry:
 
     def _keep_truce(self) -> None:
         self._truce = self._now() + self._lease / 1000
+
+    async def _direct(self, wills: Sequence[Will]) -> None:
+        if not self._commands.connected:
+            raise RegistryError(f"{self._target.label}: {self._commands.problem}")
+        flat = [part for will in wills for part in (member_name(will.service, will.id).encode(), encode_will(will))]
+        # Once without any: then only what is over is forgotten.
+        for start in range(0, max(1, len(flat)), 2 * CHUNK):
+            await self._commands.run(scripts.DIRECT, self._keys, *flat[start : start + 2 * CHUNK])
 
     async def _renew(self, beats: Mapping[Key, LoadSample]) -> Sequence[Key]:
         loads = {key: encode_load(sample) for key, sample in beats.items()}

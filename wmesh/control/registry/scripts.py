@@ -33,10 +33,12 @@ RENEW = _load("renew")
 EXPIRE = _load("expire")
 SNAPSHOT = _load("snapshot")
 LOADS = _load("loads")
+DIRECT = _load("direct")
 
-ALL = (REGISTER, DEREGISTER, RENEW, EXPIRE, SNAPSHOT, LOADS)
+ALL = (REGISTER, DEREGISTER, RENEW, EXPIRE, SNAPSHOT, LOADS, DIRECT)
 
 
 def keys(namespace: str) -> tuple[bytes, ...]:
     """The keys of a namespace in the order of the prelude. The braces keep them in one slot of a cluster."""
-    return tuple(f"{{{namespace}}}:{name}".encode() for name in ("records", "leases", "version", "changes", "loads"))
+    names = ("records", "leases", "version", "changes", "loads", "wills")
+    return tuple(f"{{{namespace}}}:{name}".encode() for name in names)

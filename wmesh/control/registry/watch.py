@@ -35,10 +35,11 @@ from wmesh.control.registry.changes import ORIGIN, put_events
 from wmesh.control.registry.codec import decode_reason, decode_record, member_name, shown
 from wmesh.control.registry.link import Link
 from wmesh.control.registry.scripts import SNAPSHOT
+from wmesh.control.registry.will_codec import decode_will
 from wmesh.errors import RecordError, RegistryError
-from wmesh.events import Event, InstanceRemoved, InstancesReset
+from wmesh.events import Event, InstanceRemoved, InstancesReset, WillsTold
 from wmesh.interfaces import EventSink
-from wmesh.model import InstanceRecord
+from wmesh.model import InstanceRecord, Will
 
 BATCH = 500
 PORTION = 200
@@ -47,10 +48,11 @@ PORTION = 200
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1
 MAX_WARNED = 1000
+WILL = " (will)"
 
 _VERSION = re.compile(rb"[0-9]{1,19}")
-_DETAILS = {b"put": b"record", b"gone": b"reason"}
-_STRANGE = "it was written by hand; should be kind, service, id, record or reason, and version"
+_DETAILS = {b"put": b"record", b"gone": b"reason", b"will": b"will"}
+_STRANGE = "it was written by hand; should be kind, service, id, one of record, reason and will, and version"
 
 
 class Watch:
@@ -96,6 +98,8 @@ class Watch:
         self.known: dict[str, InstanceRecord] = {}
         # What each of those was read from.
         self._data: dict[str, bytes] = {}
+        # All wills that stand there, readable or not.
+        self._wills: set[str] = set()
         self.version = 0
         self.resets = 0
         self.problem = ""
@@ -134,7 +138,7 @@ class Watch:
 
     async def _resync(self) -> None:
         await self._prepare()
-        self._generation = await self._snapshot(b"", b"")
+        self._generation = await self._snapshot(b"", b"", b"")
 
     async def _read(self) -> bool:
         """Wait for changes and tell them; or, after long silence, make sure. False if there is a gap."""
@@ -147,18 +151,19 @@ class Watch:
         if reply is not None:
             return all(self._apply(position, flat) for position, flat in reply[0][1])
         if self._now() - self._proven >= self._interval:
-            count = len(self.known) + len(self._unreadable)
-            await self._snapshot(str(self.version).encode(), str(count).encode())
+            numbers = (self.version, len(self.known) + len(self._unreadable), len(self._wills))
+            await self._snapshot(*(str(number).encode() for number in numbers))
         return True
 
-    async def _snapshot(self, version: bytes, count: bytes) -> int:
-        """Take the whole truth, unless `version` and `count` already are it. Answers which connection it came by."""
-        reply = await self._link.run(SNAPSHOT, self._keys, version, count)
+    async def _snapshot(self, version: bytes, count: bytes, wills: bytes) -> int:
+        """Take the whole truth, unless `version` and the counts are it already. Answers which connection it came by."""
+        reply = await self._link.run(SNAPSHOT, self._keys, version, count, wills)
         generation = self._link.generation
         if len(reply) > 2:
             await self._take(reply[2])
             self.version = int(reply[0])
-            self._warned &= {"", *self._unreadable}
+            self._take_wills(reply[3])
+            self._warned &= {"", *self._unreadable, *map(_will_of, self._wills)}
             self.resets += 1
             self._sink(InstancesReset(ORIGIN, tuple(self.known.values())))
         self._position = reply[1]
@@ -190,6 +195,32 @@ class Watch:
                     texts[member] = data
         self.known, self._unreadable, self._data = known, unreadable, texts
 
+    def _take_wills(self, flat: Sequence[bytes]) -> None:
+        """Tell what a snapshot says of operators' wills, before anybody hears of the instances."""
+        texts = {_text(key): data for key, data in _pairs(flat)}
+        if texts or self._wills:
+            self._wills = set(texts)
+            wills = (self._decode_will(member, data) for member, data in texts.items())
+            self._tell((WillsTold(tuple(will for will in wills if will is not None), whole=True),))
+
+    def _will(self, member: str, data: bytes) -> None:
+        """An operator said something, or what he said was forgotten."""
+        (self._wills.add if data else self._wills.discard)(member)
+        will = self._decode_will(member, data)
+        if will is not None:
+            self._tell((WillsTold((will,)),))
+
+    def _decode_will(self, member: str, data: bytes) -> Will | None:
+        about = _will_of(member)
+        service, _, name = member.partition("/")
+        try:
+            will = decode_will(service, name, data)
+        except RecordError as error:
+            self._warn(about, "A will in the registry is passed over: {member}: {why}", error)
+            return None
+        self._warned.discard(about)
+        return will
+
     def _apply(self, position: bytes, flat: Sequence[bytes]) -> bool:
         """One entry of the stream. False if it does not follow what we have."""
         self._position = position
@@ -203,6 +234,9 @@ class Watch:
         self._proven = self._now()
         self.version = version
         member = member_name(service, name)
+        if kind == b"will":
+            self._will(member, detail)
+            return True
         self._unreadable.discard(member)
         if kind == b"put":
             self._tell(self._put(member, detail))
@@ -242,7 +276,7 @@ class Watch:
         """Once, not once for each reading; whoever floods us does not flood the log."""
         if about not in self._warned and len(self._warned) < MAX_WARNED:
             self._warned.add(about)
-            self._log.warn(text, member=shown(about), why=why)
+            self._log.warn(text, member=shown(about.removesuffix(WILL)), why=why)
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -276,7 +310,7 @@ def _text(name: bytes) -> str:
 
 
 def _change(flat: Sequence[bytes]) -> tuple[bytes, int, str, str, bytes] | None:
-    """Kind, version, service, id, and record or reason; None if that is not what the entry says."""
+    """Kind, version, service, id, and record, reason or will; None if that is not what the entry says."""
     fields = dict(_pairs(flat))
     kind, version = fields.get(b"kind", b""), fields.get(b"version", b"")
     if not _VERSION.fullmatch(version):
@@ -287,6 +321,11 @@ def _change(flat: Sequence[bytes]) -> tuple[bytes, int, str, str, bytes] | None:
     if service is None or name is None or detail is None:
         return None
     return kind, int(version), _text(service), _text(name), detail
+
+
+def _will_of(member: str) -> str:
+    """What a warning of a will is about, as opposed to one of the record."""
+    return member + WILL
 
 
 def _stopped(failure: Failure) -> Failure | None:

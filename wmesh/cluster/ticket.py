@@ -102,14 +102,18 @@ class Ticket:
         member, seconds = self.member, now - self.started
         member.failures += 1
         cluster.failures += 1
-        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-        member.latency.observe(max(seconds, cluster.spec.timeout_first_byte), now)
         counts = outcome in cluster.breaking
-        member.streak = member.streak + 1 if counts else 0
+        # What was sent before it was out, and fails when it is back, is what it was out for already.
+        fresh = self.started >= member.latency.since
+        on_probation = member.probation()
+        if fresh:
+            # A failure must never look fast: it is charged as the longest wait that a good answer may take.
+            member.latency.charge(max(seconds, cluster.spec.timeout_first_byte), now)
+            member.streak = member.streak + 1 if counts else 0
         self._tell_instance(cluster, counts, seconds, now)
         self._tell_service(cluster, counts, seconds, now)
-        if counts:
-            cluster.failed(member, outcome, now)
+        if counts and fresh:
+            cluster.failed(member, outcome, on_probation, now)
 
     def _tell_instance(self, cluster: Cluster, failed: bool, seconds: float, now: float) -> None:
         """Evidence for the breaker of the instance, if there is one."""

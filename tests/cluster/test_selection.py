@@ -10,7 +10,7 @@ from wmesh.cluster.cluster import NEVER
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.ticket import Ticket
-from wmesh.model import AdminState, QueueSpec, Subset
+from wmesh.model import AdminState, Health, QueueSpec, Subset
 
 
 class BoundTests(SelectionCase):
@@ -169,6 +169,15 @@ class ZoneTests(SelectionCase):
             self.member(name).doubt()
         self.cluster.stale = True
         self.assertEqual(self.who(), "a")
+
+    def test_no_zones_in_a_panic(self) -> None:
+        """When the evidence is not believed, those of another zone that it is good of are not left out."""
+        near, far = [of(name, zone="y") for name in "bcd"], of("a", zone="x")
+        for member in near:
+            member.health.state = Health.UNHEALTHY
+        self.make(far, *near, zone="y", panic_threshold=50)
+        self.assertEqual((self.who(), self.cluster.panicking), ("a", True))
+        self.assertEqual(len(self.cluster.whole.members), 4)
 
     def test_far_ones_help_out(self) -> None:
         """A full zone spills over, and a retry finds another zone, each of its members in turn."""

@@ -61,8 +61,13 @@ class RouteTests(RuleTests):
 
     def test_neighbours(self) -> None:
         """Routes that differ in anything do not collide: the longest wins."""
-        text = service("routes = /, /a/, h/a/", name="a") + service("routes = /a, /a/b/, i/a/", name="b")
+        text = service("routes = /, /a/, h/a/", name="a") + service("routes = /aa, /a/b/, i/a/", name="b")
         self.assertEqual(problems(text), ())
+
+    def test_a_slash_makes_no_difference(self) -> None:
+        """/a and /a/ take the same requests, so the second of the two would never get one."""
+        problem = self.only(service("routes = /a/", name="a") + service("routes = /a", name="b"))
+        self.assertEqual((problem.line, problem.option), (6, "routes"))
 
 
 class PortTests(RuleTests):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.proxy.support import Conversation, Ended, Scene, Script, chunked, request, response, says, silent, take
+from wmesh.model import RouteSpec
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -394,6 +395,21 @@ class DeadlineTests(Scene):
         self.assertEqual((answer.status, answer.json()["error"]), (504, "instance_timeout"))
         self.assertEqual((await patient.answer()).status, 200)
         self.assertEqual(self.cluster.failures, 2)
+
+    async def test_the_time_is_the_routes(self) -> None:
+        """A request has the time that its route gives it, and not that of others to the same instance."""
+        slow = self.instance(silent)
+        own = (("timeout_first_byte", 1.0), ("retry.attempts", 0))
+        await self.open(slow, routes=(RouteSpec("", "/"), RouteSpec("", "/quick/", name="quick", options=own)))
+        hasty, patient = await self.client(), await self.client()
+        hasty.send(request(target=b"/quick/"))
+        patient.send(request())
+        await self.until(lambda: len(slow.requests) == 2)
+        self.overdue(2)
+        self.assertEqual((await hasty.answer()).json()["reason"][:20], "no answer within 1 s")
+        self.assertEqual(patient.received, b"")
+        patient.reset()
+        await self.at_rest()
 
     async def test_a_head_without_an_end(self) -> None:
         """A head that comes byte by byte is no answer yet, however lively: its time is that of no answer at all."""

@@ -18,6 +18,7 @@ from wmesh.proxy.flow import Flows
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.proxy.trust import Contexts
+from wmesh.proxy.watches import Watches
 from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
@@ -55,6 +56,7 @@ class DataPlane:
         self.deadlines = Deadlines(reactor, clock)
         self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
+        self.watches = Watches(reactor, clock)
         self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
         self.accepted = 0
@@ -111,6 +113,7 @@ class DataPlane:
             connection.abort()
         for pool in list(self.pools.values()):
             pool.close()
+        self.watches.stop()
         self.deadlines.stop()
         self.deadlines.waiting.clear()
         self.poller.close()

@@ -20,12 +20,11 @@ from wmesh.cluster.outcome import Outcome
 from wmesh.model import ServiceSpec
 from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.plane import DataPlane
-from wmesh.proxy.retrying import attempt_failed
 from wmesh.proxy.transport import Stream
 from wmesh.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
-    from wmesh.proxy.exchange import Exchange
+    from wmesh.proxy.race import Attempt
 
 log = Logger()
 
@@ -95,7 +94,7 @@ class Pool:
         if conn in self.idle:
             self.idle.remove(conn)
 
-    def connect(self, exchange: Exchange) -> Dial:
+    def connect(self, exchange: Attempt) -> Dial:
         """Begin a new connection for this exchange; it hears of it through `attach` or `attempt_failed`."""
         dial = self.dial(exchange)
         if self._target is not None:
@@ -107,7 +106,7 @@ class Pool:
             )
         return dial
 
-    def dial(self, exchange: Exchange) -> Dial:
+    def dial(self, exchange: Attempt) -> Dial:
         return Dial(self, exchange)
 
     def close(self) -> None:
@@ -128,9 +127,9 @@ class Dial:
 
     stream_class: type[Stream] = Stream
 
-    def __init__(self, pool: Pool, exchange: Exchange) -> None:
+    def __init__(self, pool: Pool, exchange: Attempt) -> None:
         self.pool = pool
-        self.exchange: Exchange | None = exchange
+        self.exchange: Attempt | None = exchange
         self.connecting: Connecting | None = None
         self.since = pool.plane.clock()
         pool.plane.deadlines.waiting.add(self)
@@ -194,4 +193,4 @@ class Dial:
         self.pool.plane.deadlines.waiting.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            attempt_failed(exchange, outcome, detail, sent=False, stale=False, hung=hung)
+            exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)

@@ -176,7 +176,7 @@ class Exchange:
             if seconds:
                 self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
                 lines += limit.line
-                plane.deadlines.waiting.add(self)
+                plane.deadlines.watch(self, seconds)
         target = plan.target(head.target) if plan.strip else head.target
         self.written = write_request(head, target, lines, plane.via, request_id)
         if not plain and head.upgrade is not None:
@@ -392,6 +392,8 @@ class Exchange:
     def sweep(self, now: float) -> None:
         if self.limit is not None and now >= self.limit.ends:
             out_of_time(self, now)
+        elif self.waiter is not None and self.plan is not None and now >= self.waiter.deadline:
+            self.plan.selection.serve(now)
 
     def settle(self) -> None:
         """What waits on behalf of this exchange has nothing to wait for any more."""
@@ -400,7 +402,7 @@ class Exchange:
         if self.hedge is not None:
             self.hedge.end()
         if self.limit is not None:
-            self.plane.deadlines.waiting.discard(self)
+            self.plane.deadlines.forget(self)
 
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
@@ -418,6 +420,7 @@ class Exchange:
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()
+            self.plane.deadlines.forget(self)
         dial, self.dial = self.dial, None
         if dial is not None:
             dial.forget()

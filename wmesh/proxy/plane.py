@@ -54,6 +54,7 @@ class DataPlane:
         self.poller = Poller(reactor)
         self.contexts = Contexts()
         self.deadlines = Deadlines(reactor, clock)
+        self.patience = min(spec.header_timeout, spec.body_timeout, spec.idle_timeout)
         self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
         self.watches = Watches(reactor, clock)
@@ -115,5 +116,5 @@ class DataPlane:
             pool.close()
         self.watches.stop()
         self.deadlines.stop()
-        self.deadlines.waiting.clear()
+        self.deadlines.clear()
         self.poller.close()

@@ -49,15 +49,19 @@ def _pool_class(spec: ServiceSpec) -> type[Pool]:
 
 
 class Pool:
-    """`idle` are connections that wait for a request, the newest last."""
+    """`idle` are connections that wait for a request, the newest last. `patience` is the shortest time that may be too
+    long for an answer to make no progress, on any route.
+    """
 
-    __slots__ = ("_family", "_target", "closed", "idle", "keep", "member", "plane", "spec")
+    __slots__ = ("_family", "_target", "closed", "idle", "keep", "member", "patience", "plane", "spec")
 
     def __init__(self, plane: DataPlane, member: Member, spec: ServiceSpec) -> None:
         self.plane = plane
         self.member = member
         self.spec = spec
         self.keep = spec.keepalive_connections
+        ways = [spec, *map(spec.on, spec.routes)]
+        self.patience = min(min(way.timeout_first_byte, way.timeout_idle) for way in ways)
         self.idle: list[Upstream] = []
         self.closed = False
         self._target: Any = None
@@ -132,10 +136,10 @@ class Dial:
         self.exchange: Attempt | None = exchange
         self.connecting: Connecting | None = None
         self.since = pool.plane.clock()
-        pool.plane.deadlines.waiting.add(self)
+        pool.plane.deadlines.watch(self, pool.spec.timeout_connect)
 
     def begin(self, family: int, target: Any) -> None:
-        if self.exchange is None and self.connecting is None and self not in self.pool.plane.deadlines.waiting:
+        if self.exchange is None and self.connecting is None and not self.pool.plane.deadlines.watches(self):
             return  # it took so long to find the address that the deadline came first
         try:
             self.connecting = Connecting(self.pool.plane.poller, family, target, self, self.stream_class)
@@ -154,7 +158,7 @@ class Dial:
     def ready(self, stream: Stream) -> None:
         """Requests can be sent now."""
         plane = self.pool.plane
-        plane.deadlines.waiting.discard(self)
+        plane.deadlines.forget(self)
         conn = Upstream(self.pool)
         stream.start(conn)
         exchange, self.exchange = self.exchange, None
@@ -190,7 +194,7 @@ class Dial:
         self.exchange = None
 
     def _end(self, outcome: Outcome, detail: str, hung: bool = False) -> None:
-        self.pool.plane.deadlines.waiting.discard(self)
+        self.pool.plane.deadlines.forget(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)

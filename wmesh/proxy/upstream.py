@@ -88,7 +88,7 @@ class Upstream:
 
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
-        self.pool.plane.deadlines.waiting.add(self)
+        self.pool.plane.deadlines.watch(self, self.pool.patience)
 
     def assign(self, exchange: Attempt, now: float) -> None:
         """This connection carries this exchange now."""
@@ -364,7 +364,7 @@ class Upstream:
 
     def connectionLost(self, reason: Failure) -> None:
         self.transport = None
-        self.pool.plane.deadlines.waiting.discard(self)
+        self.pool.plane.deadlines.forget(self)
         tunnel, self.tunnel = self.tunnel, None
         if tunnel is not None:
             tunnel.instance_lost()

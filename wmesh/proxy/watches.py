@@ -1,8 +1,8 @@
 """Moments at which somebody wants to be looked at again: many, soon, and mostly for nothing.
 
 A timer of the reactor for each of them would cost more than all that it is for. Here they stand in a heap under one
-timer, and what has ended before its moment is thrown away when it comes to the top. `Deadlines` is for what may be half
-a second late.
+timer, and what has ended before its moment is thrown away when it comes to the top. `Deadlines` is for what may be a
+little late.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.cli.test_services import CommandCase
+from tests.cli.admin_side import CommandCase
 
 PICKED: dict[str, Any] = {
     "route": "/shop/",

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.config.texts import good, problems, service
-from wmesh.errors import Problem
-
-
-def launched(name: str, port: int, *lines: str) -> str:
-    return "\n".join([f"[service:{name}]", f"port = {port}", "command = run", *lines, ""])
-
-
-class RuleTests(SynchronousTestCase):
-    def only(self, text: str) -> Problem:
-        found = problems(text)
-        self.assertEqual(len(found), 1, found)
-        return found[0]
+from tests.config.texts import RuleTests, good, launched, problems, service
 
 
 class DependencyTests(RuleTests):

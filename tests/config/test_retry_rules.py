@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.config.test_checks import RuleTests as _RuleTests
-from tests.config.texts import good, problems, service
+from tests.config.texts import RuleTests, good, problems, service
 
 
-class RetryTests(_RuleTests):
+class RetryTests(RuleTests):
     def test_every_option_arrives(self) -> None:
         """What is written is what the parts are built with."""
         [spec] = good(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.config.test_checks import RuleTests as _RuleTests
-from tests.config.texts import good, problems, service
+from tests.config.texts import RuleTests, good, problems, service
 from wmesh.config.routes import effective, own_options
 from wmesh.config.schema import ROUTE, SERVICE
 from wmesh.model import RouteSpec, ServiceSpec, Subset
@@ -17,7 +16,7 @@ def shop(text: str) -> ServiceSpec:
     return next(spec for spec in good(text).config.services if spec.name == "shop")
 
 
-class MakingTests(_RuleTests):
+class MakingTests(RuleTests):
     def test_options_of_its_own(self) -> None:
         """It sets what it sets, in whatever record of the service that is; the rest is the service's."""
         lines = ("retry_attempts = 0", "timeout_request = 3s", "fallback_status = 503")
@@ -84,7 +83,7 @@ class MakingTests(_RuleTests):
         self.assertEqual(str(origins["route:some", "timeout_idle"]), "default")
 
 
-class ProblemTests(_RuleTests):
+class ProblemTests(RuleTests):
     def test_which_service(self) -> None:
         """It must name one that there is, and that takes requests."""
         problem = self.only(service() + section("match = /x/", of="shpo"))

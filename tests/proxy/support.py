@@ -512,6 +512,15 @@ class Scene(TestCase):
                 self.fail(f"it never came about: {what or condition}")
             await deferLater(self.reactor, 0.001)
 
+    async def stands_still(self) -> int:
+        """Wait until the gateway holds its source back; answers the most that it then holds."""
+        await self.until(lambda: any(not stream._reading for stream in self.streams()) and self.unsent())
+        most = 0
+        for _ in range(30):
+            await self.turn()
+            most = max(most, self.unsent())
+        return most
+
     async def at_rest(self) -> None:
         """No request is under way."""
         await self.until(lambda: not self.cluster.in_flight, "no request in flight")

@@ -7,16 +7,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import FirstUntried, a_spec
+from tests.proxy.samples import plan
 from wmesh.cluster.cluster import Cluster
 from wmesh.errors import ConfigError
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import QueueSpec, RouteSpec, ServiceSpec, StickySpec, Subset
-from wmesh.proxy.plan import Plan, compile_routes
-
-
-def plan(prefix: str, **changes: Any) -> Plan:
-    spec = a_spec(**changes)
-    return Plan(spec, RouteSpec("", prefix), Cluster(spec, lambda spec: FirstUntried()), Traffic(), None)
+from wmesh.proxy.plan import compile_routes
 
 
 class TargetTests(SynchronousTestCase):

@@ -475,15 +475,6 @@ class DeadlineTests(Scene):
 
 
 class BackpressureTests(Scene):
-    async def stands_still(self) -> int:
-        """Wait until the gateway holds its source back; answers the most that it then holds."""
-        await self.until(lambda: any(not stream._reading for stream in self.streams()) and self.unsent())
-        most = 0
-        for _ in range(30):
-            await self.turn()
-            most = max(most, self.unsent())
-        return most
-
     async def test_a_client_that_does_not_read(self) -> None:
         """A long answer, by length, in chunks or until the end, waits at the instance and not in the gateway."""
         size = 24_000_000

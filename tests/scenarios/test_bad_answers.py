@@ -15,8 +15,9 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from bench.conformance.strict import Message, Stream, read_answers
+from tests.ports import free_port
 from tests.scenarios.faulty import CLOSE, CONNECT, GOOD, HEAD, RESET, Fault, Faulty, black_hole
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 

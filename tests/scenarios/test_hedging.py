@@ -11,9 +11,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
 from tests.scenarios.clients import Client
+from tests.scenarios.sick import ALWAYS_ASKED, OK, Bad, bad, mesh_of, says, stats
 from tests.scenarios.stage import Stage
-from tests.scenarios.test_retries import ALWAYS_ASKED, OK, Bad, bad, mesh_of, says, soon, stats
-from tests.scenarios.waiting import until
+from tests.scenarios.waiting import soon, until
 
 network: Any = reactor
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest_twisted
 
+from tests.scenarios.sick import OK, bad, closes, mesh_of, stats
 from tests.scenarios.stage import Stage
-from tests.scenarios.test_retries import OK, bad, closes, mesh_of, stats
 from tests.scenarios.waiting import until
 
 PAY = {"route:pay": {"service": "x", "match": "/pay/", "retry_attempts": "0", "timeout_first_byte": "5m"}}

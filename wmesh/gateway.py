@@ -34,6 +34,7 @@ from twisted.python.failure import Failure
 from wmesh.admin.site import make_site
 from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.cluster.directory import Directory
+from wmesh.config.routes import effective
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.departures import Departures
 from wmesh.control.deployment import Deployed, Deployment
@@ -193,7 +194,7 @@ class Gateway(Service):
             clock(),
             self.preserver.describe,
             self.declared.describe,
-            Whys(self.plane, self.directory),
+            Whys(self.plane, self.directory, effective=effective),
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:

@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from bench.answers.faults import AFTER, BEFORE, GOOD, HEAD, OK, Fault
 from bench.answers.instance import black_hole
 from bench.conformance.strict import Message, Stream, read_answers
+from tests.ports import free_port
 from tests.scenarios.faulty import Faulty
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 

@@ -443,7 +443,7 @@ class ServiceSpec:
     instances: tuple[StaticInstance | NamedInstances, ...] = ()
     routes: tuple[RouteSpec, ...] = ()
     strip_prefix: bool = True
-    max_connections: int = 0
+    max_connections: int = 1024
     instance_max_connections: int = 0
     keepalive_connections: int = 128
     keepalive_timeout: float = 50.0

@@ -17,7 +17,6 @@ which cost its clients more in `slow` and `hang` than it saved them in `cold`.
 
 from __future__ import annotations
 
-import json
 import sys
 
 from bench.faults.scenarios import INSTANCES
@@ -121,9 +120,8 @@ class HAProxyForFaults(HAProxy):
 class EnvoyForFaults(Envoy):
     remark = ""
 
-    def launch(self, binary: str, site: Site) -> Launch:
-        path = site.write("envoy.json", json.dumps(envoy(site), indent=1))
-        return Launch((binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "error"))
+    def config(self, site: Site) -> dict[str, object]:
+        return envoy(site)
 
 
 def envoy(site: Site) -> dict[str, object]:

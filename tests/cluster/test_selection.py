@@ -206,7 +206,7 @@ class ManyTests(SelectionCase):
 
     def test_a_freed_place_costs_no_look_at_all_of_them(self) -> None:
         """With thousands of full members a returned ticket goes to who waits, in a few steps."""
-        self.make(*(of(f"m{number:04}", limit=1) for number in range(2000)))
+        self.make(*(of(f"m{number:04}", limit=1) for number in range(2000)), max_connections=0)
         held = [self.ticket() for _ in range(2000)]
         for _ in range(3):
             self.wait()

@@ -66,7 +66,7 @@ class Waiter:
 
 class Selection:
     """`members` are those that the strategy chooses from now; `far` those of other zones, for when none of them can.
-    `waiting` counts requests in the queue. `plain`: no limit, breaker or other zone has a say on who is picked.
+    `waiting` counts requests in the queue. `plain`: neither a breaker of the service nor another zone has a say.
     """
 
     __slots__ = (
@@ -107,7 +107,8 @@ class Selection:
         cluster = self.cluster
         if (cluster.stale and now >= cluster.refresh_from) or now >= cluster.review_at:
             cluster.refresh(now)
-        if self.plain and not prefer and not self.waiting:
+        limit = cluster.limit
+        if self.plain and not prefer and not self.waiting and (not limit or cluster.in_flight < limit):
             # What nearly every request takes: the same as `_take`, where nothing of it can apply.
             member = self.strategy.pick(key, tried, now)
             if member is not None and member.gated and not member.admits(now):
@@ -254,7 +255,7 @@ class Selection:
         here = self.cluster.zone
         self.far = [member for member in eligible if zone_of(member) != here] if len(near) < len(eligible) else ()
         cluster = self.cluster
-        self.plain = not (self.far or cluster.limit or cluster.breaker or cluster.trying)
+        self.plain = not (self.far or cluster.breaker or cluster.trying)
         self.strategy.rebuild(near)
 
     def _near(self, eligible: Sequence[Member]) -> Sequence[Member]:

@@ -250,6 +250,9 @@ def _service_spec(draft: Draft, name: str) -> ServiceSpec:
     scaling = inner.pop("scaling")
     if not draft.given(section, "max_instances") and scaling.max_instances < scaling.min_instances:
         scaling = replace(scaling, max_instances=scaling.min_instances)
+    if values.get("protocol") == "websocket":
+        # They stay for hours, and many of them are no sign of trouble.
+        values.setdefault("max_connections", 0)
     values["routes"] = routes.all_routes(draft, name, values.get("routes", (RouteSpec("", f"/{name}/"),)))
     spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
     spec = replace(spec, check=as_traffic(draft, section, check, spec.tls, spec.secure))

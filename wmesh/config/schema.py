@@ -546,8 +546,10 @@ SERVICE = _section(
     Option(
         "max_connections",
         kinds.whole(0, 1_000_000, "requests", zero="no bound"),
-        "The most requests in flight to all instances together.",
+        "The most requests in flight to all instances together, so that a service that hangs does not take all that the"
+        " gateway has. More wait in the queue.",
         "max_connections = 100",
+        default="1024; of a service with ``protocol = websocket``: 0",
         notes=("MAX_CONNECTIONS_PER_SERVICE sets it for every service.",),
     ),
     Option(

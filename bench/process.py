@@ -44,6 +44,7 @@ class Child:
         self.name = name
         self.process = process
         self.log = log
+        self._stopped = False
 
     @property
     def pid(self) -> int:
@@ -58,11 +59,15 @@ class Child:
     def tail(self, lines: int = 15) -> str:
         return "\n".join("    " + line for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def stop(self) -> None:
-        """Ask the group to end, then insist. Workers that outlive their leader are killed with the group."""
+    def stop(self, patience: float = STOP_SECONDS) -> None:
+        """Ask the group to end, then insist. Workers that outlive their leader are killed with the group. Once: the
+        number of a group that has ended may be somebody else's by now."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(STOP_SECONDS)
+            self.process.wait(patience)
         self._signal(signal.SIGKILL)
         self.process.wait()
 

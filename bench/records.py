@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bench.computer import Computer
+
 T = TypeVar("T")
 
 
@@ -92,19 +94,13 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Where the run took place, and with which tools. `load` is the load average when it began."""
+class Machine(Computer):
+    """Where the run took place, and with which tools."""
 
-    cpu: str
-    cores: int
-    memory: int
-    kernel: str
-    python: str
     wrk: str
     backend: str
     proxy_core: int
     load_cores: tuple[int, ...]
-    load: float
 
 
 @dataclass(slots=True)

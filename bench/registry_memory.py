@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bench.registry.wire import ask, packed
 from wmesh.control.guard import guarded
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_load, encode_record, member_name
@@ -33,13 +34,10 @@ class Client:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
-        self._answers = self._socket.makefile("rb")
 
     def ask(self, *words: bytes | str | int) -> Any:
-        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        flat = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
-        self._socket.sendall(b"*%d\r\n%b" % (len(parts), flat))
-        return self._read()
+        [answer] = ask(self._socket, packed(*words))
+        return answer
 
     def run(self, script: scripts.Script, *words: bytes | str | int) -> Any:
         return self.ask("EVAL", script.text, len(KEYS), *KEYS, *words)
@@ -47,15 +45,6 @@ class Client:
     def info(self, section: str) -> dict[str, str]:
         lines = self.ask("INFO", section).decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def _read(self) -> Any:
-        line = self._answers.readline().rstrip(b"\r\n")
-        kind, text = line[:1], line[1:]
-        if kind == b"-":
-            raise RuntimeError(text.decode())
-        if kind == b"$":
-            return None if text == b"-1" else self._answers.read(int(text) + 2)[:-2]
-        return [self._read() for _ in range(int(text))] if kind == b"*" else text
 
 
 def fleet(size: int, weight: int) -> list[tuple[str, bytes]]:
@@ -116,7 +105,7 @@ def measure(client: Client, size: int) -> str:
     server = int(client.info("memory")["used_memory"]) / 2**20
     return (
         f"{size:9,}  {len(records[0][1]):6}  {bare / size:9.0f}  {whole / size:9.0f}  {whole / 2**20:6.2f} MiB"
-        f"  {stream:4.1f} MiB ({client.ask('XLEN', KEYS[3]).decode()} entries)  {server:4.1f} MiB"
+        f"  {stream:4.1f} MiB ({client.ask('XLEN', KEYS[3])} entries)  {server:4.1f} MiB"
         f"  {register:8.1f}  {renew:8.1f}  {snapshot:8.1f}  {sweep:8.3f}  {read:8.1f}"
     )
 

@@ -140,8 +140,7 @@ def page(results: Results) -> str:
     cores = ", ".join(map(str, machine.load_cores))
     parts = [
         f"# Benchmark of {results.started}",
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory / MIB / 1024:.1f} GiB, {machine.kernel}; load average"
-        f" {machine.load:.2f} at the start.\n"
+        f"{machine.told()}\n"
         f"Proxy on core {machine.proxy_core}; wrk {machine.wrk} and three instances ({machine.backend}) on core"
         f" {cores}.\n"
         f"Pace of the machine, round by round (nanoseconds for a turn of an empty Python loop):"

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
 import tempfile
 import timeit
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from bench import load
 from bench.backend import backend_launch
+from bench.computer import this_computer
 from bench.measure import Bench, CheckError, idle_sample, load_sample
 from bench.peers.base import Peer, Places
 from bench.process import ProcessError, allow_files, children, free_ports, listening, wait_until
@@ -47,18 +48,12 @@ def find_peers(peers: Mapping[str, Peer], where: Places, say: Say) -> dict[str, 
 
 
 def describe_machine(backend: str, proxy_core: int, load_cores: tuple[int, ...]) -> Machine:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return Machine(
-        cpu=models[0].partition(":")[2].strip() if models else platform.machine(),
-        cores=os.cpu_count() or 1,
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        kernel=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
+        **asdict(this_computer()),
         wrk=load.wrk_version(),
         backend=backend,
         proxy_core=proxy_core,
         load_cores=load_cores,
-        load=os.getloadavg()[0],
     )
 
 

@@ -24,6 +24,7 @@ from bench import cpu
 from bench.backend import NGINX_MAIN, bodies, nginx_user
 from bench.load import drive
 from bench.measure import answers
+from bench.peers.wmesh import gateway, twistd
 from bench.process import Launch, children, free_ports, wait_until
 
 SERVER = """\
@@ -100,16 +101,11 @@ def run(nginx: str, rounds: int, seconds: float, directory: Path) -> dict[tuple[
         for suffix, kept in (("", 128), ("-new", 0)):
             ini += SERVICE.format(name=name + suffix, port=to, kept=kept, tls=options)
     (directory / "mesh.ini").write_text(ini)
-    twistd = str(Path(sys.executable).parent / "twistd")
-    gateway = Launch(
-        (sys.executable, twistd, "-n", "--pidfile=", "wmesh", "--config", str(directory / "mesh.ini")),
-        {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-    )
     instance = Launch((nginx, "-p", str(directory), "-e", "stderr", "-c", str(directory / "backend.conf")))
     found: dict[tuple[str, str], list[float]] = {}
     with children() as start:
         start("instance", instance, directory, {1})
-        child = start("gateway", gateway, directory, {0})
+        child = start("gateway", gateway(str(twistd()), directory / "mesh.ini"), directory, {0})
         wait_until(lambda: answers(port, "/plain/small") and answers(port, "/tls/small"), child)
         for turn in range(rounds + 1):  # the first warms up, and does not count
             for label, path, suffix, connections in CASES:

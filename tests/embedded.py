@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from tests.control.registry.scene import until
+from tests.waiting import until
 from wmesh.mesh import Mesh, open_mesh
 from wmesh.model import Address
 

@@ -13,7 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import Server, spawn, until
+from tests.children import spawn
+from tests.control.registry.scene import Server
+from tests.waiting import until
 from wmesh import api
 from wmesh.mesh import open_mesh
 from wmesh.resource import ProxyResource

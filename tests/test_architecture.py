@@ -43,7 +43,11 @@ ALLOWED = {
         *("control", "errors", "model", "plugins", "proxy", "registry_url"),
     },
     "whereabouts": {"model", "proxy"},
-    "gateway": {"admin", "balance", "cluster", "control", "metrics", "policy", "proxy", "whereabouts", "wire", *BASE},
+    "gateway": {
+        *("admin", "balance", "cluster", "config", "control"),
+        *("metrics", "policy", "proxy", "whereabouts", "wire"),
+        *BASE,
+    },
     "response": {"errors", "proxy"},
     "mesh": {"control", "errors", "gateway", "plugins", "proxy", "response", "wire"},
     "resource": {"errors", "mesh", "proxy", "wire"},

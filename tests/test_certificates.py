@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import Authority
-from tests.control.registry.scene import ENVIRONMENT
+from tests.children import ENVIRONMENT
 from wmesh.certificates import certificates_in, check_files, check_services, identity_problem, verification_text
 from wmesh.config.draft import Origin
 from wmesh.errors import CertificateFileError, ConfigError

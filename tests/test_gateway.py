@@ -21,7 +21,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import until
+from tests.ports import free_port
+from tests.waiting import until
 from wmesh import gateway as module
 from wmesh.config import parse
 from wmesh.control.launchers.ports import is_free
@@ -112,14 +113,6 @@ class Mute(Protocol):
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
 
 
-def free_ports(count: int) -> list[int]:
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
-
-
 class GatewayCase(TestCase):
     """`public` and `admin` are its ports, `failures` counts how often it said that it could not start."""
 
@@ -129,7 +122,7 @@ class GatewayCase(TestCase):
         self.reactor: Any = reactor
         self.folder = tempfile.mkdtemp(prefix="wmt-")
         self.addCleanup(shutil.rmtree, self.folder)
-        self.public, self.admin, self.other = free_ports(3)
+        self.public, self.admin, self.other = free_port(), free_port(), free_port()
         self.launcher = Launcher()
         self.probe = ScriptedProbe()
         self.failures = 0
@@ -283,7 +276,7 @@ class StartTests(GatewayCase):
         first = self.gateway(API)
         first.startService()
         await first.ready
-        self.public, self.admin = free_ports(2)
+        self.public, self.admin = free_port(), free_port()
         second = self.gateway(API)
         second.startService()
         await until(lambda: self.failures, "the failure")

@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.web.http_headers import Headers
 
-from tests.control.registry.scene import until
 from tests.embedded import MeshCase
-from tests.test_gateway import free_ports
+from tests.ports import free_port
+from tests.waiting import until
 from wmesh.control.launchers.ports import is_free
 from wmesh.errors import ConfigError, ControlError, LaunchError, ResponseError, WireError
 
@@ -32,7 +32,7 @@ class OpenTests(MeshCase):
 
     async def test_no_doors(self) -> None:
         """It opens no port unless it is asked to, whatever the configuration says."""
-        public, admin = free_ports(2)
+        public, admin = free_port(), free_port()
         doors = f"[gateway]\nlisten = tcp:{public}:interface=127.0.0.1\nadmin_listen = tcp:{admin}:interface=127.0.0.1"
         text = self.text(self.shop(), more=doors)
         closed = await self.open(text)
@@ -96,7 +96,7 @@ class LaunchTests(MeshCase):
     """What the mesh launches itself, with real children."""
 
     def launching(self) -> str:
-        port = free_ports(1)[0]
+        port = free_port()
         return (
             f"[mesh]\nstate_dir = {self.folder}/state\n[service:shop]\nport = {port}\nhealth_endpoint = /\n"
             f"command = python3 -m http.server {{port}} --bind 127.0.0.1 --directory {self.folder}\n"

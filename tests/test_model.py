@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -79,3 +79,14 @@ class SecretTests(SynchronousTestCase):
         registry = RegistrySpec(url="redis://:s3cret@redis.internal:6379/0")
         config = MeshConfig(MeshSpec(), GatewaySpec(), registry, ())
         self.assertNotIn("s3cret", repr(config) + str(config) + repr(registry))
+
+
+class OnRouteTests(SynchronousTestCase):
+    def test_laid_over(self) -> None:
+        """A route's options take the place of the service's, field by field, and nothing else changes."""
+        spec = ServiceSpec("shop", timeout_idle=5.0)
+        own = (("retry.attempts", 0), ("retry.backoff", 0.2), ("timeout_request", 1.0))
+        changed = spec.on(RouteSpec("", "/pay/", options=own))
+        retry = replace(spec.retry, attempts=0, backoff=0.2)
+        self.assertEqual(changed, replace(spec, retry=retry, timeout_request=1.0))
+        self.assertIs(spec.on(RouteSpec("", "/")), spec)

@@ -11,9 +11,9 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.control.registry.scene import until
 from tests.embedded import BULK, MeshCase, Shop
 from tests.proxy.support import Conversation, Message
+from tests.waiting import until
 from wmesh.errors import ControlError
 from wmesh.resource import PATIENCE, ProxyResource, bounded
 
@@ -175,6 +175,16 @@ class BodyTests(ResourceCase):
 
 
 class EndTests(ResourceCase):
+    async def held_back(self) -> Conversation:
+        """A client that has asked for much and does not read, so that its caller holds the instance back."""
+        await self.serve(self.shop())
+        client = await self.client()
+        client.pause()
+        client.send(b"GET /shop/bulk HTTP/1.1\r\nHost: x\r\n\r\n")
+        plane = self.mesh.gateway.plane
+        await until(lambda: any(caller.stream and caller.stream.unsent for caller in plane.connections), "a pause")
+        return client
+
     async def test_broken(self) -> None:
         """A client sees that its answer broke off: the connection is reset, whatever had been said before."""
         await self.serve(self.shop())
@@ -196,25 +206,15 @@ class EndTests(ResourceCase):
 
     async def test_slow_reader(self) -> None:
         """A client that does not read holds the instance back, and goes on where it stopped."""
-        await self.serve(self.shop())
-        client = await self.client()
-        client.pause()
-        client.send(b"GET /shop/bulk HTTP/1.1\r\nHost: x\r\n\r\n")
-        plane = self.mesh.gateway.plane
-        await until(lambda: any(caller.stream and caller.stream.unsent for caller in plane.connections), "a pause")
+        client = await self.held_back()
         client.resume()
         self.assertEqual(len((await client.answer()).body), BULK)
         await self.at_rest()
 
     async def test_stuck_reader(self) -> None:
         """One that never reads again does not keep the instance's connection for ever."""
-        await self.serve(self.shop())
-        client = await self.client()
-        client.pause()
-        client.send(b"GET /shop/bulk HTTP/1.1\r\nHost: x\r\n\r\n")
-        plane = self.mesh.gateway.plane
-        await until(lambda: any(caller.stream and caller.stream.unsent for caller in plane.connections), "a pause")
-        (caller,) = plane.connections
+        await self.held_back()
+        (caller,) = self.mesh.gateway.plane.connections
         swept: Any = caller
         swept.sweep(0.0)
         swept.sweep(PATIENCE + 1)

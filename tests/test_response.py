@@ -9,8 +9,8 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
-from tests.control.registry.scene import until
 from tests.embedded import BULK, MeshCase, Shop
+from tests.waiting import until
 from wmesh.errors import ResponseError
 from wmesh.response import Response
 

@@ -34,6 +34,7 @@ from twisted.python.failure import Failure
 from wmesh.admin.site import make_site
 from wmesh.balance import STRATEGIES, MakeStrategy
 from wmesh.cluster.directory import Directory
+from wmesh.config.routes import effective
 from wmesh.control.controls import MeshControls, Phase
 from wmesh.control.departures import Departures
 from wmesh.control.deployment import Deployed, Deployment
@@ -123,9 +124,8 @@ class Gateway(Service):
         self.traffic = {spec.name: Traffic() for spec in served}
         self.caches = Caches(config.services, config.gateway.cache_size, config.mesh.name)
         plans = Plans(served, self.directory.clusters, self.traffic, sticky_secret(config), self.caches.by_service)
-        router = routes_of(plans)
         self.mounts = Mounts(plans, [spec.name for spec in config.services])
-        self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
+        self.plane = DataPlane(config.gateway, routes_of(plans), reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
         self.directory.subscribe(log_evidence)
         self._reviewing = LoopingCall(self._review)
@@ -194,7 +194,7 @@ class Gateway(Service):
             clock(),
             self.preserver.describe,
             self.declared.describe,
-            Whys(self.plane, self.directory),
+            Whys(self.plane, self.directory, effective=effective),
             self.caches,
         )
 

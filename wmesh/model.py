@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -268,6 +268,22 @@ class RetrySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgeSpec:
+    """When another instance is asked beside one that takes long (options `hedge_*`); by default never.
+
+    After `delay` seconds, or after what `quantile` percent of the answers took lately to begin (0: this is not looked
+    at), but not before `delay`.
+    """
+
+    delay: float = 0.0
+    quantile: int = 0
+
+    @property
+    def enabled(self) -> bool:
+        return self.delay > 0.0 or self.quantile > 0
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSpec:
     """What a client gets when all instances fail (options `fallback*`).
 
@@ -366,11 +382,18 @@ class RouteSpec:
 
     A prefix that ends with a slash also matches the same path without it ("/shop/" takes "/shop"). Requests go to
     instances of `subset` only.
+
+    `name` is that of the `[route:NAME]` that declares it; empty: the service's own `routes` do. `options` are what it
+    has otherwise than its service (see `ServiceSpec.on`). `within` is the prefix of the service's own route around it:
+    that one is stripped where prefixes are (empty: its own is).
     """
 
     host: str
     prefix: str
     subset: Subset = Subset()
+    name: str = ""
+    options: tuple[tuple[str, object], ...] = ()
+    within: str = ""
 
     def __str__(self) -> str:
         return f"{self.host}{self.prefix}{self.subset}"
@@ -443,12 +466,13 @@ class ServiceSpec:
     instances: tuple[StaticInstance | NamedInstances, ...] = ()
     routes: tuple[RouteSpec, ...] = ()
     strip_prefix: bool = True
-    max_connections: int = 0
+    max_connections: int = 1024
     instance_max_connections: int = 0
     keepalive_connections: int = 128
     keepalive_timeout: float = 50.0
     retry: RetrySpec = field(default_factory=RetrySpec)
     retry_statuses: tuple[tuple[int, int], ...] = ((502, 504),)
+    hedge: HedgeSpec = field(default_factory=HedgeSpec)
     fallback: FallbackSpec = field(default_factory=FallbackSpec)
     timeout_connect: float = 3.0
     timeout_first_byte: float = 15.0
@@ -462,6 +486,21 @@ class ServiceSpec:
     def secure(self) -> bool:
         """Whether instances are spoken to over TLS."""
         return self.tls.enabled or self.protocol == "https"
+
+    def on(self, route: RouteSpec) -> ServiceSpec:
+        """The service as the requests of a route have it: its `options` are (field, value), where "retry.attempts" is
+        a field of the record in the field `retry`.
+        """
+        changes: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {}
+        for path, value in route.options:
+            record, dot, name = path.partition(".")
+            if dot:
+                inner.setdefault(record, {})[name] = value
+            else:
+                changes[record] = value
+        changes.update((record, replace(getattr(self, record), **fields)) for record, fields in inner.items())
+        return replace(self, **changes) if changes else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import datetime
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -13,11 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.__main__ import RESULTS, end, result_files, words
+from bench.conformance import settings
 from bench.conformance.play import play_all
 from bench.conformance.report import Scores, page, score
 from bench.conformance.settings import PROXIES
 from bench.peers.base import Peer, Site, places
-from bench.process import ProcessError, children, free_ports, listening, wait_until
+from bench.process import LOW_PORT, ProcessError, children, free_ports, listening, wait_until
 from bench.run import find_peers
 from tests.vectors import CATEGORIES
 
@@ -45,7 +47,8 @@ def options() -> argparse.ArgumentParser:
 
 def once(peer: Peer, binary: str, only: list[str]) -> Scores:
     """One proxy before one instance, through all vectors of these categories."""
-    port, behind = free_ports(2)
+    # Somewhere, not the lowest: whoever else tries a port that is free meanwhile would be taken for the proxy.
+    port, behind = free_ports(2, range(LOW_PORT, LOW_PORT + random.randrange(1000, 8000)))
     with tempfile.TemporaryDirectory(prefix="bench-") as name, children() as start:
         directory = Path(name)
         site = Site(port, (behind,), directory, CONNECTIONS, FILES)
@@ -84,7 +87,8 @@ def main() -> int:
         return 130
     if results:
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        text = page(results, {name: peers[name].version(binaries[name]) for name in results}, day)
+        versions = {name: peers[name].version(binaries[name]) for name in results}
+        text = page(results, versions, day, settings.__doc__ or "")
         chosen.output.mkdir(parents=True, exist_ok=True)
         markdown, _ = result_files(chosen.output, f"conformance-{day}")
         markdown.write_text(text)

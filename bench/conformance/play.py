@@ -87,6 +87,22 @@ async def converse(port: int, vector: Vector, patience: float, piece: int = 0) -
         client.close()
 
 
+async def ready(port: int, patience: float, seconds: float = 20.0) -> None:
+    """Until the gateway passes requests on. Some listen before they have read their routes, and say 404 meanwhile."""
+    last = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError):
+            client = Client(*await asyncio.open_connection("127.0.0.1", port), patience)
+            await client.say(LAST)
+            stream = await client.hear([False], 1)
+            client.close()
+            if stream.messages and stream.messages[-1].body == b"sentinel":
+                return
+        if time.monotonic() > last:
+            raise TimeoutError(f"no request reached the instance through port {port} within {seconds:g} s")
+        await asyncio.sleep(0.05)
+
+
 async def play(
     port: int, instance: Instance, vector: Vector, patience: float, strictly: bool, piece: int = 0
 ) -> Verdict:
@@ -123,6 +139,7 @@ async def play_all(
     instance = Instance()
     server = await asyncio.get_running_loop().create_server(instance, "127.0.0.1", behind)
     try:
+        await ready(port, patience)
         return {
             category: {each.name: await play(port, instance, each, patience, strictly, piece) for each in vectors}
             for category, vectors in categories.items()

@@ -40,8 +40,19 @@ def options() -> argparse.ArgumentParser:
     add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
     add("--seconds", type=whole, default=SECONDS, metavar="N", help=f"that a fault lasts (default {SECONDS})")
     add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    add("--repeat", type=earlier, metavar="FILE", help="the JSON of a run in which these scenarios are to be replaced")
     add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
     return parser
+
+
+def earlier(text: str) -> Results:
+    """The results in the file of that name."""
+    try:
+        return Results.from_json(Path(text).read_text())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise argparse.ArgumentTypeError(f"{text} holds no results of bench.faults") from None
 
 
 def run(peers: Mapping[str, Peer], where: Places, scenarios: Sequence[Scenario], seconds: int, say: Say) -> Results:
@@ -111,6 +122,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
         return 130
+    if chosen.repeat is not None:
+        try:
+            results = results.within(chosen.repeat)
+        except ValueError as error:
+            print(f"not put into the earlier run, but saved alone: {error}", file=sys.stderr)
     text = page(results)
     chosen.output.mkdir(parents=True, exist_ok=True)
     day = datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -19,7 +19,8 @@ LATE = 50.0
 
 @dataclass(slots=True)
 class Results:
-    """`figures` by scenario, then by proxy; `failures` tells of plays that could not be made."""
+    """`figures` by scenario, then by proxy; `failures` tells of plays that could not be made. `repeated` are scenarios
+    whose figures are of a later run, and when that was."""
 
     started: str
     seconds: float
@@ -27,9 +28,36 @@ class Results:
     versions: dict[str, str]
     figures: dict[str, dict[str, Figures]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    repeated: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Results:
+        """The opposite of `as_json`. KeyError, ValueError or TypeError: it is something else."""
+        told = json.loads(text)
+        told["figures"] = {
+            scenario: {name: Figures(**figures) for name, figures in found.items()}
+            for scenario, found in told["figures"].items()
+        }
+        return cls(**told)
+
+    def within(self, earlier: Results) -> Results:
+        """`earlier` with what was played now in the place of what was played then.
+
+        Raises ValueError where both cannot stand in one table: other proxies, versions, settings or lengths.
+        """
+        for name in ("versions", "settings", "seconds"):
+            if getattr(self, name) != getattr(earlier, name):
+                raise ValueError(f"{name} were {getattr(earlier, name)} then, and are {getattr(self, name)} now")
+        kept = [line for line in earlier.failures if not any(f" in {name}:" in line for name in self.figures)]
+        return dataclasses.replace(
+            earlier,
+            figures=earlier.figures | self.figures,
+            failures=kept + self.failures,
+            repeated=earlier.repeated | dict.fromkeys(self.figures, self.started),
+        )
 
 
 def kinds(figures: Figures) -> str:
@@ -100,7 +128,11 @@ def warnings(results: Results) -> list[str]:
         for name, figures in found.items()
         if figures.lag > LATE
     ]
-    return results.failures + late
+    again: dict[str, list[str]] = {}
+    for scenario, started in results.repeated.items():
+        again.setdefault(started, []).append(scenario)
+    repeated = [f"{', '.join(names)}: played again at {started}, all proxies" for started, names in again.items()]
+    return results.failures + late + repeated
 
 
 def page(results: Results) -> str:

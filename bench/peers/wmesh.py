@@ -30,6 +30,17 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout: `wmesh` and `twisted/plugins` are found from here, installed or not."""
 
 
+def twistd() -> str | None:
+    """The program, of the environment that runs this."""
+    return shutil.which("twistd", path=str(Path(sys.executable).parent))
+
+
+def gateway(binary: str, config: Path | str) -> Launch:
+    """The gateway of this checkout, in the foreground, with this mesh.ini. `binary` is a twistd."""
+    argv = (sys.executable, binary, "-n", "--pidfile=", "wmesh", "--config", str(config))
+    return Launch(argv, {"PYTHONPATH": str(ROOT)})
+
+
 class Wmesh:
     name = "wmesh"
     how_to_get = "run this in a checkout, with its requirements installed (pip install -e .)"
@@ -39,7 +50,7 @@ class Wmesh:
     def find(self, where: Places) -> str | None:
         if util.find_spec("wmesh.tap") is None:
             return None
-        return shutil.which("twistd", path=str(Path(sys.executable).parent))
+        return twistd()
 
     def version(self, binary: str) -> str:
         from wmesh import __version__
@@ -48,5 +59,4 @@ class Wmesh:
 
     def launch(self, binary: str, site: Site) -> Launch:
         config = site.write("mesh.ini", CONFIG.format(port=site.port, instances=", ".join(site.addresses())))
-        argv = (sys.executable, binary, "-n", "--pidfile=", "wmesh", "--config", config)
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
+        return gateway(binary, config)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import platform
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.__main__ import RESULTS, end, result_files, whole, words
+from bench.computer import this_computer
 from bench.process import ProcessError, allow_files
 from bench.registry.cases import CASES, TITLES, Bench
 from bench.registry.records import Machine, Results, page
@@ -36,17 +37,11 @@ def options() -> argparse.ArgumentParser:
 
 
 def describe_machine() -> Machine:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     told = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=False).stdout
     return Machine(
-        cpu=models[0].partition(":")[2].strip() if models else platform.machine(),
-        cores=os.cpu_count() or 1,
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        kernel=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
+        **asdict(this_computer()),
         server=" ".join(told.split()[:3]),
         gateway_core=cores()[0],
-        load=os.getloadavg()[0],
         pace=pace(),
     )
 

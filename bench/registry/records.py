@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.report import MIB, NOISY, number, table
+from bench.computer import Computer
+from bench.report import NOISY, number, table
 
 LEASE_SLACK = 1.0
 
@@ -25,17 +26,11 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Where it ran. `load` is the load average at the start, `pace` nanoseconds of a turn of an empty Python loop."""
+class Machine(Computer):
+    """Where it ran. `pace` is nanoseconds for a turn of an empty Python loop."""
 
-    cpu: str
-    cores: int
-    memory: int
-    kernel: str
-    python: str
     server: str
     gateway_core: int
-    load: float
     pace: float
 
 
@@ -121,8 +116,7 @@ def page(results: Results, titles: dict[str, str]) -> str:
     machine = results.machine
     parts = [
         f"# Benchmark of the registry, {results.started}",
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory / MIB / 1024:.1f} GiB, {machine.kernel}; load average"
-        f" {machine.load:.2f} at the start.\n"
+        f"{machine.told()}\n"
         f"Python {machine.python}; {machine.server}. Gateway on core {machine.gateway_core}, all others elsewhere.\n"
         f"Pace of the machine: {number(machine.pace)} ns for a turn of an empty Python loop.\n"
         + ", ".join(f"{name} {value:g}" for name, value in results.options.items())

@@ -17,12 +17,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import cpu
-from bench.peers.wmesh import ROOT, Wmesh
+from bench.peers.wmesh import ROOT, gateway, twistd
 from bench.process import Child, Launch, ProcessError, Start, children, free_ports, listening, wait_until
 from bench.registry.client import Client
 from bench.registry.wire import ask, connect, packed
@@ -134,10 +134,8 @@ class Stage:
         )
         path = self._directory / "mesh.ini"
         path.write_text(config + "".join(FLEET.format(name=f"fleet-{number}") for number in range(FLEETS)))
-        twistd = Wmesh().find(None)  # type: ignore[arg-type]
         begun = time.monotonic()
-        argv = (sys.executable, str(twistd), "-n", "--pidfile=", "wmesh", "--config", str(path))
-        self.gateway = self._run("gateway", argv, {self.gateway_core})
+        self.gateway = self._launch("gateway", gateway(str(twistd()), path), {self.gateway_core})
         wait_until(lambda: " listening: " in self.gateway.log.read_text(), self.gateway)
         return time.monotonic() - begun
 
@@ -209,10 +207,12 @@ class Stage:
             wait_until(connected, child)
         return Told(child, found[0])
 
-    def _run(self, name: str, argv: Sequence[str], cores: set[int] | None = None) -> Child:
+    def _run(self, name: str, argv: Sequence[str]) -> Child:
+        return self._launch(name, Launch(tuple(argv), {"PYTHONPATH": str(ROOT)}), self._other_cores)
+
+    def _launch(self, name: str, launch: Launch, cores: Collection[int]) -> Child:
         self._count += 1
-        launch = Launch(tuple(argv), {"PYTHONPATH": str(ROOT)})
-        return self._start(f"{name}-{self._count}", launch, self._directory, cores or self._other_cores)
+        return self._start(f"{name}-{self._count}", launch, self._directory, cores)
 
 
 @contextlib.contextmanager

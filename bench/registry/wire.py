@@ -15,7 +15,7 @@ def connect(port: int) -> socket.socket:
     return sock
 
 
-def packed(*words: bytes | int) -> bytes:
+def packed(*words: bytes | str | int) -> bytes:
     """A command as it is sent."""
     # Its types are narrower than what it takes.
     return bytes(hiredis.pack_command(words))  # type: ignore[arg-type]

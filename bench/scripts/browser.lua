@@ -1,7 +1,10 @@
 -- What a browser sends on a same-site fetch: Host (wrk adds it) and nine more header fields.
 -- Words after "--": "close" asks for a new connection per request; "varied" makes no two requests alike, so that
--- nothing a proxy may remember of one request helps it with the next.
+-- nothing a proxy may remember of one request helps it with the next; "put" sends 1 KiB with PUT; "cookie=NAME=VALUE"
+-- is one cookie more, and comes before "varied".
 -- At the end, one line of JSON: everything that bench/load.py wants to know, in microseconds and bytes.
+
+local more = ""
 
 function init(args)
    wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -18,12 +21,18 @@ function init(args)
          wrk.headers["Connection"] = "close"
       elseif word == "varied" then
          vary()
+      elseif word == "put" then
+         wrk.method = "PUT"
+         wrk.body = string.rep("x", 1024)
+      elseif word:sub(1, 7) == "cookie=" then
+         more = "; " .. word:sub(8)
+         wrk.headers["Cookie"] = wrk.headers["Cookie"] .. more
       end
    end
 end
 
 function vary()
-   wrk.headers["Cookie"] = "session=COUNT9f2c1e7ab34d4c5e8f6071; theme=dark; consent=1"
+   wrk.headers["Cookie"] = "session=COUNT9f2c1e7ab34d4c5e8f6071; theme=dark; consent=1" .. more
    wrk.headers["Traceparent"] = "00-4bf92f3577b34da6a3ce929d0e0eCOUNT-00f067aa0ba902b7-01"
    local parts = {}
    local count = 10000000 + math.floor(1000000 * (os.clock() % 10))

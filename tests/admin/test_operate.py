@@ -33,6 +33,17 @@ class OperateTestCase(AdminTestCase):
             sent["Content-Type"] = media_type
         return self.ask("POST", PATH, sent, text.encode(), peer)
 
+    def logged(self) -> list[str]:
+        """What the log says from now on."""
+        texts: list[str] = []
+
+        def note(event: LogEvent) -> None:
+            texts.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        return texts
+
 
 class ScaleTests(OperateTestCase):
     def test_as_in_the_manual(self) -> None:
@@ -43,13 +54,7 @@ class ScaleTests(OperateTestCase):
 
     def test_the_log_says_who_did_it(self) -> None:
         """Every change can be found in the log with its author and the name of the request."""
-        texts: list[str] = []
-
-        def note(event: LogEvent) -> None:
-            texts.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        texts = self.logged()
         self.scale(X_Forwarded_For="127.0.0.1", X_Request_Id="abc-1")
         self.assertEqual(texts, ["pricing is scaled to 2 instances, asked for by 127.0.0.1 (abc-1)"])
 
@@ -145,13 +150,7 @@ class DirectTests(OperateTestCase):
 
     def test_the_log_says_who_did_it(self) -> None:
         """Who, which instance, what, and in which request."""
-        texts: list[str] = []
-
-        def note(event: LogEvent) -> None:
-            texts.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        texts = self.logged()
         self.direct({"state": "maint", "weight": 2})
         self.assertEqual(len(texts), 1)
         self.assertTrue(texts[0].startswith("pricing/p-1 is told by 127.0.0.1: state maint, weight 2 ("), texts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import SPEC, members, picked
-from wmesh.balance.least_response_time import EXPLORE, LeastResponseTime
+from wmesh.balance.least_response_time import EXPLORE, SHUNNED, LeastResponseTime
+from wmesh.cluster.ewma import ENOUGH
 from wmesh.cluster.member import Member
 
 
@@ -73,3 +75,65 @@ class LeastResponseTimeTests(SynchronousTestCase):
         many = self.counts(members([1] * 50), count=20000)
         self.assertEqual(len(many), 50)
         self.assertTrue(all(300 < count < 500 for count in many.values()), many)
+
+    def fleet(self, slow: float) -> tuple[LeastResponseTime, list[Member]]:
+        """Five at 10 ms, but the last one, which took `slow` seconds."""
+        all_members = members([1] * 5)
+        for member in all_members:
+            member.latency.observe(0.010, 0.0)
+        all_members[-1].latency.observe(slow, 0.0)
+        strategy = LeastResponseTime(SPEC, Random(1))
+        strategy.rebuild(all_members)
+        return strategy, all_members
+
+    def asked(self, strategy: LeastResponseTime, fleet: list[Member], seconds: float, count: int = 2000) -> list[int]:
+        """The numbers of the requests, 5 ms after each other, that the last one got; it answers in `seconds`."""
+        found = []
+        for number in range(count):
+            now = number * 0.005
+            member = picked(strategy, now=now)
+            if member is fleet[-1]:
+                found.append(number)
+            member.latency.observe(seconds if member is fleet[-1] else 0.010, now)
+        return found
+
+    def test_slowness_that_is_over_is_soon_forgiven(self) -> None:
+        """The first good answer is followed up at once, and a few more make it one of them again: not 46 seconds, but
+        as long as it takes until it is its turn to be looked at."""
+        strategy, fleet = self.fleet(1.0)
+        first, *more = self.asked(strategy, fleet, 0.009)
+        self.assertLess(first, 2.0 * 5 / EXPLORE)
+        self.assertEqual(more[: ENOUGH - 1], list(range(first + 1, first + ENOUGH)))
+        self.assertGreater(len(more), 100)
+
+    def test_slowness_that_lasts_is_not(self) -> None:
+        """Who is slow still is asked by the exploration floor, and never twice for that."""
+        strategy, fleet = self.fleet(1.0)
+        found = self.asked(strategy, fleet, 0.2)
+        self.assertGreater(len(found), 2)
+        self.assertLess(len(found), 2.0 * 2000 * EXPLORE / 5)
+
+    def test_one_at_a_time(self) -> None:
+        """While it is asked again, others wait for no second proof; and no retry is spent on it."""
+        strategy, fleet = self.fleet(1.0)
+        last = fleet[-1]
+        picked(strategy)
+        last.latency.observe(0.009, 0.0)
+        self.assertIs(picked(strategy), last)
+        self.assertIsNot(picked(strategy, tried=fleet[:1]), last)
+        last.in_flight = 1
+        self.assertNotIn(last, [picked(strategy) for _ in range(int(0.4 / EXPLORE))])
+
+    def test_a_little_slower_is_not_asked_again(self) -> None:
+        """Up to twice the median there is nothing to forgive: it gets requests when the others have some."""
+        strategy, fleet = self.fleet(0.010 * SHUNNED)
+        picked(strategy)
+        self.assertEqual(fleet[-1].latency.bar, 0.0)
+
+    def test_everybody_is_looked_at(self) -> None:
+        """The floor reaches each of a few in turn: nobody waits for luck."""
+        strategy, _ = self.fleet(1.0)
+        turns = [number for number in range(round(20 * 5 / EXPLORE)) if picked(strategy).record.id == "m4"]
+        gaps = [after - before for before, after in pairwise(turns)]
+        self.assertGreater(len(gaps), 14)
+        self.assertTrue(all(0.5 <= gap * EXPLORE / 5 <= 1.5 for gap in gaps), gaps)

@@ -38,6 +38,14 @@ class Children(TestCase):
             child.process.wait()
             self.assertEqual(child.log.read_text().splitlines()[0], f"{self.core} {self.directory} said")
 
+    def test_is_stopped_once(self) -> None:
+        """Its number may be somebody else's the second time."""
+        with children() as start:
+            child = start("child", Launch((sys.executable, "-c", "input()")), self.directory, self.core)
+            child.stop(0.0)
+            self.assertTrue(gone(child.pid))
+            self.patch(os, "killpg", lambda *_: self.fail("signalled again"))
+
     def test_grandchildren_end_with_the_group(self) -> None:
         program = (
             "import subprocess, sys, time, signal\n"

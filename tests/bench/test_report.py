@@ -32,7 +32,7 @@ def sample(
 
 
 def results(*loads: LoadSample) -> Results:
-    machine = Machine("Some CPU", 2, 8 << 30, "Linux 6.1", "3.11.7", "4.1.0", "nginx 1.31.3", 0, (1,), 0.1)
+    machine = Machine("Some CPU", 2, 8 << 30, "Linux 6.1", "3.11.7", 0.1, "4.1.0", "nginx 1.31.3", 0, (1,))
     versions = dict.fromkeys(("wmesh", "nginx", "envoy", "traefik", "caddy"), "1.0")
     found = Results("2025-01-31T12:00:00+00:00", 5, 3, machine, versions, {"nginx": "default buffers"})
     found.loads.extend(loads)

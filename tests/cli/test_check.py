@@ -95,6 +95,18 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual((status, out), (1, ""))
         self.assertIn("/nowhere/sorry.html: [service:x] fallback_file: cannot be read: No such file", err)
 
+    def test_sections_of_routes(self) -> None:
+        """They are summed up below their service, and their files are looked for."""
+        text = STATIC + "[route:pay]\nservice = x\nmatch = /pay/\nretry_attempts = 0\ntimeout_request = 3s\n"
+        status, out, _ = self.wmesh("check", self.file(text))
+        self.assertEqual(status, 0)
+        self.assertIn("     [route:pay] /pay/: retry_attempts = 0, timeout_request = 3s\n", out)
+        _, out, _ = self.wmesh("check", self.file(STATIC + "[route:pay]\nservice = x\nmatch = /pay/\n"))
+        self.assertIn("     [route:pay] /pay/: as the service\n", out)
+        status, _, err = self.wmesh("check", self.file(text + "fallback_status = 503\nfallback_file = /nowhere/x\n"))
+        self.assertEqual(status, 1)
+        self.assertIn("/nowhere/x: [route:pay] fallback_file: cannot be read: No such file", err)
+
     def test_sentinels(self) -> None:
         """The summary shows where the Sentinels are, and none of the passwords."""
         text = STATIC.replace("memory:", "redis+sentinel://me:hunter2@a,b/m?sentinel_password=hunter3")

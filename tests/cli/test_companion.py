@@ -14,8 +14,11 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from tests.certificates import Authority
-from tests.control.registry import test_dial
-from tests.control.registry.scene import Child, Server, alive, spawn, until
+from tests.children import Child, alive, spawn
+from tests.control.registry.front import tls_front
+from tests.control.registry.scene import Server
+from tests.ports import free_port
+from tests.waiting import until
 
 RECORDS, LOADS = "{wmesh}:records", "{wmesh}:loads"
 WMESH = [sys.executable, "-c", "import sys; from wmesh.cli import main; sys.exit(main())"]
@@ -40,13 +43,6 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class CompanionCase(TestCase):
@@ -253,13 +249,12 @@ class TlsTests(CompanionCase):
     """A registry at rediss://"""
 
     async def setUp(self) -> None:
-        # A server on a Unix socket, and a port at which TLS leads to it.
-        await test_dial.DialTests.setUp(self)
-        authority = Authority(self.folder)
+        await super().setUp()
+        authority = Authority(self.server.folder)
+        front = tls_front(self.server, authority.server_options())
+        self.addCleanup(front.stopListening)
         self.ca = authority.ca
-        self.url = f"rediss://127.0.0.1:{test_dial.DialTests.front(self, authority)}?ca={self.ca}"
-        self.port = free_port()
-        self.member = f"pricing/127.0.0.1:{self.port}"
+        self.url = f"rediss://127.0.0.1:{front.getHost().port}?ca={self.ca}"
 
     async def test_its_life(self) -> None:
         """In and out, as with any other registry."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.cli.test_services import CommandCase
+from tests.cli.admin_side import CommandCase
 
 PICKED: dict[str, Any] = {
     "route": "/shop/",
@@ -113,3 +113,23 @@ class ExplainTests(CommandCase):
         """A slip of the pen is a message, not a traceback."""
         status, _, err = self.wmesh("explain", "http://[::1/shop")
         self.assertEqual((status, "not a URL" in err), (2, True), err)
+
+    def test_a_section_of_its_own(self) -> None:
+        """What it sets is shown; older gateways say nothing of it."""
+        own = {"section": "route:pay", "options": {"retry_attempts": "0", "fallback_file": ""}}
+        self.documents["/service-mesh/explain?path=%2Fpay"] = {**PICKED, **own, "overridden": ["retry_attempts"]}
+        self.assertIn("section    [route:pay]: retry_attempts = 0\n", self.wmesh("explain", "/pay")[1])
+        self.documents["/service-mesh/explain?path=%2Fpay"] = {**PICKED, **own, "overridden": ["fallback_file"]}
+        self.assertIn("section    [route:pay]: fallback_file = (empty)\n", self.wmesh("explain", "/pay")[1])
+        self.documents["/service-mesh/explain?path=%2Fpay"] = {**PICKED, **own, "overridden": []}
+        self.assertIn("section    [route:pay]\n", self.wmesh("explain", "/pay")[1])
+
+    def test_hedging(self) -> None:
+        """When another instance would be asked as well."""
+        path = "/service-mesh/explain?path=%2Fpay"
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": 12.5, "samples": 300}}
+        self.assertIn("hedged     after 12.5 ms; 300 answers are known\n", self.wmesh("explain", "/pay")[1])
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": 12.5, "samples": None}}
+        self.assertIn("hedged     after 12.5 ms\n", self.wmesh("explain", "/pay")[1])
+        self.documents[path] = {**PICKED, "hedging": {"after_ms": None, "samples": 3}}
+        self.assertIn("hedged     not yet; 3 answers are known\n", self.wmesh("explain", "/pay")[1])

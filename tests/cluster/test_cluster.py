@@ -8,6 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import BAD, GOOD, FirstUntried, a_cluster, a_member, a_record, a_spec, a_ticket
+from wmesh.cluster.breaker import BreakerState
 from wmesh.cluster.cluster import SETTLED, Cluster
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.member import Member
@@ -315,6 +316,42 @@ class EjectionTests(LiveCase):
         self.cluster.review(self.now + 0.5)
         self.assertEqual((self.serving(), len(self.ejections())), (["a", "b"], 2))
 
+    def test_what_was_sent_before_is_not_held_against_it(self) -> None:
+        """A request that was on its way when it was taken out, and fails when it is back, is no new evidence."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, ramp=10.0), timeout_first_byte=15.0)
+        before = self.held(self.cluster.members["a"])
+        self.now += 1.0
+        self.failing("a", 5, Outcome.RESET)
+        self.now += 10.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        before.release(Outcome.TIMEOUT, self.now)
+        self.assertEqual((self.serving(), len(self.ejections())), (["a", "b"], 2))
+        self.assertIsNone(self.cluster.members["a"].latency.value(self.now))
+        self.assertEqual(self.cluster.failures, 6)
+
+    def test_probation_ends_with_an_answer(self) -> None:
+        """Grown back, it still has no credit while its first request waits, and that time makes up for nothing. After
+        one good answer, it takes a row again."""
+        self.make("a", "b", outlier=ROW, breaker=replace(NO_BREAKER, ramp=1.0))
+        member = self.cluster.members["a"]
+        self.failing("a", 5)
+        self.now += 10.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        first = self.held(member)
+        self.now += 15.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        first.release(Outcome.TIMEOUT, self.now)
+        self.assertEqual((self.serving(), self.ejections()[-1]), (["b"], ("a", 20.0)))
+        self.now += 20.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.held(member).release(Outcome.OK, self.now)
+        self.now += 1.0
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a", 4)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.failing("a")
+        self.assertEqual(self.serving(), ["b"])
+
     def test_worse_than_the_others(self) -> None:
         """Found by the review, without any row; as many as can be spared, and no more."""
         self.make("a", "b", "c", "d", outlier=replace(ROW, consecutive=0), breaker=NO_BREAKER)
@@ -326,6 +363,21 @@ class EjectionTests(LiveCase):
             self.held(self.cluster.members["d"]).release(Outcome.OK, self.now)
         self.cluster.review(self.now)
         self.assertEqual((self.ejections(), self.serving()), ([("a", 10.0), ("b", 10.0)], ["c", "d"]))
+
+    def test_worse_again_after_a_while(self) -> None:
+        """What the review finds makes it longer only where the time before was not spent well."""
+        self.make("a", "b", outlier=replace(ROW, consecutive=0), breaker=replace(NO_BREAKER, ramp=1.0))
+        for well, seconds in ((0.0, 10.0), (0.5, 20.0), (100.0, 10.0)):
+            self.now += well
+            self.serving()
+            for _ in range(20):
+                self.held(self.cluster.members["b"]).release(Outcome.OK, self.now)
+            self.held(self.cluster.members["a"]).release(Outcome.OK, self.now)
+            self.failing("a", 15)
+            self.cluster.review(self.now)
+            self.assertEqual(self.ejections()[-1], ("a", seconds))
+            self.now += seconds
+            self.assertEqual(self.serving(), ["a", "b"])
 
     def test_switched_off(self) -> None:
         """Then failures take nobody out."""
@@ -357,6 +409,31 @@ class BreakerTests(LiveCase):
         self.assertEqual((self.serving(), self.cluster.members["a"].ramp), (["a", "b"], 0.1))
         self.now += 10.0
         self.assertEqual((self.serving(), self.cluster.members["a"].ramp), (["a", "b"], 1.0))
+
+    def test_checks_that_failed_and_pass_again_have_it_tried(self) -> None:
+        """Enough good checks after a bad one (too few for its health to change) end the wait; good ones alone prove
+        nothing, for they passed before as well."""
+        self.make("a", "b", breaker=self.SPEC, outlier=self.NONE)
+        self.failing("a", 5)
+        for result in (GOOD, GOOD, BAD, GOOD):
+            self.directory.observe(self.cluster.members["a"], result)
+            self.assertEqual(self.serving(), ["b"])
+        self.directory.observe(self.cluster.members["a"], GOOD)
+        self.assertEqual(self.serving(), ["a", "b"])
+        self.assertEqual(self.moves(), [("a", "open"), ("a", "half_open")])
+
+    def test_each_opening_wants_its_own_proof(self) -> None:
+        """Tried on the word of checks and failing again, it waits its time: what they said then counts no more."""
+        self.make("a", "b", breaker=self.SPEC, outlier=self.NONE)
+        self.failing("a", 5)
+        for result in (BAD, GOOD, GOOD):
+            self.directory.observe(self.cluster.members["a"], result)
+        held = self.cluster.whole.acquire(b"", (), self.now)
+        assert isinstance(held, Ticket)
+        held.release(Outcome.SERVER_ERROR, self.now)
+        for _ in range(5):
+            self.directory.observe(self.cluster.members["a"], GOOD)
+        self.assertEqual(self.serving(), ["b"])
 
     def test_what_counts_can_be_chosen(self) -> None:
         """Where statuses of 500 are no failures, the breaker stays closed, but not where connections fail."""
@@ -444,6 +521,39 @@ class SlowStartTests(LiveCase):
             self.directory.observe(self.cluster.members["b"], result)
         self.assertEqual(self.ramps(), {"a": 1.0, "b": 0.1})
 
+    def test_out_of_maintenance_it_starts_slowly(self) -> None:
+        """Nobody knows what was done to it. Who was drained was checked all the time, and has all at once."""
+        for state, ramp in ((AdminState.MAINT, 0.1), (AdminState.DRAIN, 1.0)):
+            self.make("a", "b")
+            self.serving()
+            self.now += 100.0
+            self.cluster.members["b"].latency.observe(2.0, self.now)
+            self.directory.apply(AdminStateChanged("pricing", "b", state))
+            self.assertEqual(self.serving(), ["a"])
+            self.now += 1.0
+            self.directory.apply(AdminStateChanged("pricing", "b", AdminState.READY))
+            self.assertEqual(self.ramps(), {"a": 1.0, "b": ramp}, state)
+            self.assertEqual(self.cluster.members["b"].latency.level, None if ramp < 1.0 else 2.0)
+
+    def test_out_of_maintenance_and_not_well(self) -> None:
+        """The slow start begins when it serves, which is when checks have found it well."""
+        self.make("a", "b", breaker=BreakerSpec(min_calls=5, failures=5, reset_timeout=500.0))
+        self.serving()
+        self.now += 100.0
+        self.failing("b", 5)
+        member = self.cluster.members["b"]
+        for result in (BAD, BAD, BAD):
+            self.directory.observe(member, result)
+        self.directory.apply(AdminStateChanged("pricing", "b", AdminState.MAINT))
+        self.directory.apply(AdminStateChanged("pricing", "b", AdminState.READY))
+        self.serving()
+        assert member.breaker is not None
+        self.assertEqual((member.ramp, member.breaker.state), (1.0, BreakerState.OPEN))
+        self.now += 100.0
+        for result in (GOOD, GOOD):
+            self.directory.observe(member, result)
+        self.assertEqual(self.ramps(), {"a": 1.0, "b": 0.1})
+
     def test_the_only_one_has_all(self) -> None:
         """After a time without anybody, the first one that comes bears the whole load at once."""
         self.make("a")
@@ -486,6 +596,14 @@ class PanicTests(LiveCase):
             self.assertEqual((self.serving(), self.cluster.panicking), (["a", "b"], False))
             self.sicken("b")
             self.assertEqual((self.serving(), self.cluster.panicking), (few, True))
+
+    def test_too_few_to_serve(self) -> None:
+        """Where panic = none refuses though some are well, the refusal does not say that none is."""
+        self.make("a", "b", "c", panic="none", panic_threshold=50)
+        self.sicken("b", "c")
+        refused = refusal(self.cluster)
+        self.assertEqual(refused.reason, "no_healthy_instance")
+        self.assertIn("only 1 of 3 instances may take requests: panic_threshold is 50 %", refused.detail)
 
     def test_no_panic_at_all(self) -> None:
         """Without a threshold, none means that nobody serves once nobody is well."""

@@ -6,7 +6,7 @@ from math import exp
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from wmesh.cluster.ewma import PeakEwma
+from wmesh.cluster.ewma import ENOUGH, PeakEwma
 
 
 class PeakEwmaTests(SynchronousTestCase):
@@ -46,3 +46,50 @@ class PeakEwmaTests(SynchronousTestCase):
         ewma.observe(5.0, 0.0)
         ewma.observe(0.2, 86400.0)
         self.assertAlmostEqual(ewma.value(86400.0), 0.2)
+
+    def test_good_answers_in_a_row_overrule_it(self) -> None:
+        """Where its level keeps requests from it, a few answers within the bar are enough, however soon they come."""
+        ewma = PeakEwma(decay=10.0)
+        ewma.observe(5.0, 0.0)
+        ewma.question(0.030)
+        for step in range(1, ENOUGH):
+            ewma.observe(0.010, step * 0.02)
+        self.assertGreater(ewma.value(0.1) or 0.0, 4.9)
+        ewma.observe(0.010, 0.12)
+        self.assertEqual((ewma.level, ewma.better), (0.030, 0))
+
+    def test_only_in_a_row(self) -> None:
+        """One that took longer, or failed, and the count begins again."""
+        ewma = PeakEwma(decay=10.0)
+        ewma.observe(5.0, 0.0)
+        ewma.question(0.030)
+        for bad in (lambda: ewma.observe(0.031, 1.0), lambda: ewma.charge(0.5, 1.0), lambda: ewma.observe(6.0, 1.0)):
+            for _ in range(ENOUGH - 1):
+                ewma.observe(0.010, 1.0)
+            self.assertEqual(ewma.better, ENOUGH - 1)
+            bad()
+            self.assertEqual(ewma.better, 0)
+
+    def test_nobody_asked(self) -> None:
+        """Without a question, good answers bring it down by time alone, whatever their number."""
+        ewma = PeakEwma(decay=10.0)
+        ewma.observe(5.0, 0.0)
+        for _ in range(10 * ENOUGH):
+            ewma.observe(0.010, 0.1)
+        self.assertGreater(ewma.value(0.1) or 0.0, 4.9)
+
+    def test_what_began_in_another_life(self) -> None:
+        """An answer that was on its way when all was forgotten does not bring the past back."""
+        ewma = PeakEwma(since=100.0)
+        ewma.observe(5.0, 101.0)
+        self.assertIsNone(ewma.value(101.0))
+        ewma.observe(0.5, 101.0)
+        ewma.observe(3.0, 102.0)
+        self.assertEqual(ewma.level, 0.5)
+
+    def test_a_charge_is_no_discount(self) -> None:
+        """A failure that counts as one second makes nobody better who counts as five."""
+        ewma = PeakEwma(decay=10.0, since=0.0)
+        ewma.charge(5.0, 0.001)
+        ewma.charge(1.0, 0.001)
+        self.assertEqual(ewma.value(0.001), 5.0)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.cluster.samples import FirstUntried
-from tests.cluster.test_selection import QUICK, SelectionCase, of
+from tests.cluster.selecting import QUICK, SelectionCase, of
 from wmesh.cluster.explain import MOST, explain, span, summary
 from wmesh.cluster.member import Standing
 from wmesh.cluster.outcome import Outcome

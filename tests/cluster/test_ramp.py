@@ -23,8 +23,8 @@ class RampTests(SynchronousTestCase):
         self.assertEqual(ramp.next_step(200.0), float("inf"))
 
     def test_steps_are_worth_a_look(self) -> None:
-        """Thirty of them, and never more than one a second."""
-        for window, step in ((300.0, 10.0), (30.0, 1.0), (5.0, 1.0)):
+        """Thirty of them, and never more than one a second; where all of it takes less than five seconds, five."""
+        for window, step in ((300.0, 10.0), (30.0, 1.0), (5.0, 1.0), (1.0, 0.2)):
             ramp = Ramp()
             ramp.begin(window, 0.0)
             self.assertEqual(ramp.next_step(2.0), 2.0 + step)

@@ -172,7 +172,7 @@ class ServiceReportTests(SynchronousTestCase):
                 "panic": False,
                 "in_flight": 2,
                 "queued": 0,
-                "max_connections": 0,
+                "max_connections": 1024,
                 "requests": 20,
                 "failures": 3,
                 "refusals": 1,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import a_cluster, a_member, a_spec, a_ticket
+from wmesh.cluster.breaker import HALF_OPEN, Breaker
 from wmesh.cluster.cluster import NEVER
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.ticket import Ticket
+from wmesh.model import BreakerSpec, OutlierSpec
 
 
 class TicketTests(SynchronousTestCase):
@@ -43,6 +45,40 @@ class TicketTests(SynchronousTestCase):
         a_ticket(cluster).release(Outcome.CANCELLED, 30.0)
         self.assertEqual((member.failures, member.in_flight), (0, 0))
         self.assertIsNone(member.latency.value(30.0))
+
+    def test_another_was_faster(self) -> None:
+        """It took at least so long: that is charged as what it is, slowness, and never as a failure."""
+        cluster = a_cluster(member := a_member())
+        a_ticket(cluster, now=1.0).release(Outcome.OK, 1.1)
+        held = a_ticket(cluster, now=2.0)
+        held.outrun(4.0)
+        held.outrun(9.0)
+        self.assertEqual((member.in_flight, cluster.in_flight), (0, 0))
+        self.assertEqual((member.failures, cluster.failures, member.latency.value(4.0)), (0, 0, 2.0))
+        assert member.breaker is not None
+        window = member.breaker.window
+        self.assertEqual((window.calls, window.failures), (2, 0))
+        self.assertAlmostEqual(window.seconds, 2.1)
+
+    def test_another_was_faster_at_once(self) -> None:
+        """Less than is usual proves nothing, and makes nobody look fast."""
+        cluster = a_cluster(member := a_member())
+        a_ticket(cluster, now=1.0).release(Outcome.OK, 2.0)
+        a_ticket(cluster, now=2.0).outrun(2.001)
+        self.assertAlmostEqual(member.latency.value(2.001) or 0.0, 1.0, 2)
+        assert member.breaker is not None
+        self.assertEqual((member.breaker.window.calls, member.in_flight), (1, 0))
+
+    def test_a_trial_that_was_outrun(self) -> None:
+        """A half-open breaker has learned nothing, and may be tried again."""
+        cluster = a_cluster(member := a_member(), spec=a_spec(outlier=OutlierSpec(enabled=False)))
+        member.breaker = Breaker(BreakerSpec(min_calls=1, failures=1, trials=1, reset_timeout=1.0), float, 0.0)
+        a_ticket(cluster, now=0.0).release(Outcome.RESET, 0.1)
+        held = a_ticket(cluster, now=2.0)
+        assert member.breaker is not None
+        self.assertEqual((member.breaker.state, member.breaker.trying), (HALF_OPEN, False))
+        held.outrun(30.0)
+        self.assertEqual((member.breaker.state, member.breaker.trying), (HALF_OPEN, True))
 
 
 class ReleasedTests(SynchronousTestCase):

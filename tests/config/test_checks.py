@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.config.texts import good, problems, service
-from wmesh.errors import Problem
-
-
-def launched(name: str, port: int, *lines: str) -> str:
-    return "\n".join([f"[service:{name}]", f"port = {port}", "command = run", *lines, ""])
-
-
-class RuleTests(SynchronousTestCase):
-    def only(self, text: str) -> Problem:
-        found = problems(text)
-        self.assertEqual(len(found), 1, found)
-        return found[0]
+from tests.config.texts import RuleTests, good, launched, problems, service
 
 
 class DependencyTests(RuleTests):
@@ -73,8 +61,13 @@ class RouteTests(RuleTests):
 
     def test_neighbours(self) -> None:
         """Routes that differ in anything do not collide: the longest wins."""
-        text = service("routes = /, /a/, h/a/", name="a") + service("routes = /a, /a/b/, i/a/", name="b")
+        text = service("routes = /, /a/, h/a/", name="a") + service("routes = /aa, /a/b/, i/a/", name="b")
         self.assertEqual(problems(text), ())
+
+    def test_a_slash_makes_no_difference(self) -> None:
+        """/a and /a/ take the same requests, so the second of the two would never get one."""
+        problem = self.only(service("routes = /a/", name="a") + service("routes = /a", name="b"))
+        self.assertEqual((problem.line, problem.option), (6, "routes"))
 
 
 class PortTests(RuleTests):

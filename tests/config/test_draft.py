@@ -35,3 +35,21 @@ class DraftTests(SynchronousTestCase):
         self.draft.put("registry", "lease", 20.0, Origin(variable="X"))
         self.assertTrue(self.draft.sound("registry", "lease"))
         self.assertEqual(self.draft.value("registry", "lease"), 20.0)
+
+    def test_routes_have_it_from_their_service(self) -> None:
+        """What the section of a route does not say is its service's, and so is the blame for it, which falls once."""
+        draft = self.draft
+        draft.parents["route:x"] = "service:shop"
+        draft.put("service:shop", "retry_attempts", 5, Origin("mesh.ini", 3))
+        draft.spoil("service:shop", "timeout_idle", Origin("mesh.ini", 4))
+        draft.put("route:x", "timeout_request", 1.0, Origin("mesh.ini", 8))
+        options = ("retry_attempts", "timeout_request", "match")
+        self.assertEqual([draft.value("route:x", option) for option in options], [5, 1.0, ()])
+        self.assertEqual([draft.given("route:x", option) for option in options], [False, True, False])
+        self.assertEqual(draft.value("service:shop", "timeout_request"), 0.0)
+        self.assertFalse(draft.sound("route:x", "timeout_idle"))
+        for section in ("service:shop", "route:x"):
+            draft.complain(section, "retry_attempts", "bad")
+            draft.complain(section, "timeout_request", "bad")
+        told = [(problem.section, problem.line) for problem in draft.problems]
+        self.assertEqual(told, [("service:shop", 3), ("service:shop", 0), ("route:x", 8)])

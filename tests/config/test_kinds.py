@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.config.texts import refusal
 from wmesh.config import kinds
-from wmesh.config.kinds import Kind
 from wmesh.config.wording import Invalid
-
-
-def refusal(kind: Kind, text: str) -> str:
-    """What is said about a bad value."""
-    try:
-        value = kind.read(text)
-    except Invalid as error:
-        return f"{error.message}; {error.hint}"
-    raise AssertionError(f"{text!r} was accepted as {value!r}")
 
 
 class SimpleTests(SynchronousTestCase):

@@ -25,6 +25,8 @@ class ManualTests(SynchronousTestCase):
             self.assertIn(f"\n{kind.header}\n===", text)
             for option in kind.options.values():
                 self.assertIn(f"\n{option.name}\n{'-' * len(option.name)}\n\n:Syntax: ``{option.name} = ", text)
+            for name in kind.inherited:
+                self.assertIn(f":ref:`{name} <service-{name.replace('_', '-')}>`", " ".join(text.split("\n")))
         for name in [*REDIS_VARIABLES, *(variable.name for variable in VARIABLES)]:
             self.assertIn(f"``{name}``", text)
 

@@ -63,6 +63,15 @@ class GoodTests(SynchronousTestCase):
         spec = good(service("health_check_interval = 200ms", "min_instances = 2")).config.services[0]
         self.assertEqual((spec.check.fast_interval, spec.scaling.max_instances), (0.2, 2))
 
+    def test_websockets_have_no_limit_unless_it_is_given(self) -> None:
+        for text, limit in (
+            (service(), 1024),
+            (service("max_connections = 0"), 0),
+            (service("protocol = websocket"), 0),
+            (service("protocol = websocket", "max_connections = 7"), 7),
+        ):
+            self.assertEqual(good(text).config.services[0].max_connections, limit, text)
+
     def test_empty_values(self) -> None:
         """An empty value switches off what can be switched off, and is missing everywhere else."""
         gateway = good("[gateway]\nadmin_listen =\nadmin_routes =\n").config.gateway

@@ -6,7 +6,7 @@ import ipaddress
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.config.test_kinds import refusal
+from tests.config.texts import refusal
 from wmesh.config import places
 from wmesh.model import Address, NamedInstances, RouteSpec, StaticInstance, Subset
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.config.test_checks import RuleTests as _RuleTests
-from tests.config.texts import good, problems, service
+from tests.config.texts import RuleTests, good, problems, service
 
 
-class RetryTests(_RuleTests):
+class RetryTests(RuleTests):
     def test_every_option_arrives(self) -> None:
         """What is written is what the parts are built with."""
         [spec] = good(
@@ -68,3 +67,15 @@ class RetryTests(_RuleTests):
         problem = self.only(service("fallback_status = 503", "fallback_body = x", "fallback_file = y"))
         self.assertEqual((problem.option, problem.line), ("fallback_file", 5))
         self.assertEqual(self.only(service("fallback_status = 503", "fallback_type = html")).option, "fallback_type")
+
+    def test_hedging(self) -> None:
+        """It arrives; what can never come about is noted."""
+        [spec] = good(service("hedge_delay = 200ms", "hedge_quantile = 95")).config.services
+        self.assertEqual((spec.hedge.delay, spec.hedge.quantile, spec.hedge.enabled), (0.2, 95, True))
+        self.assertFalse(good(service()).config.services[0].hedge.enabled)
+        self.assertEqual(self.only(service("hedge_quantile = 100")).hint, "write a number from 0 to 99")
+        [note] = good(service("hedge_delay = 20s")).config.notes
+        self.assertIn("[service:shop] hedge_delay: 20s is no less than timeout_first_byte", note)
+        [note] = good(service("hedge_quantile = 90", "sticky_sessions = yes")).config.notes
+        self.assertIn("[service:shop] hedge_quantile: sticky_sessions bind clients", note)
+        self.assertEqual(good(service("hedge_delay = 0", "sticky_sessions = yes")).config.notes, ())

@@ -77,8 +77,17 @@ class SchemaTests(SynchronousTestCase):
                 self.assertRaises(RegistryError, registry_for, spec, MeshSpec(), Clock())
 
     def test_kinds_of_sections(self) -> None:
-        """Only services have a name behind a colon."""
+        """Only services and routes have a name behind a colon."""
         self.assertIs(kind_of("service:x"), SECTIONS["service"])
+        self.assertIs(kind_of("route:x"), SECTIONS["route"])
+        self.assertIsNone(kind_of("route"))
         self.assertIs(kind_of("mesh"), SECTIONS["mesh"])
         for name in ("service", "mesh:x", "other", ""):
             self.assertIsNone(kind_of(name), name)
+
+    def test_what_a_route_may_have(self) -> None:
+        """Exactly what says so itself, and nothing says that it may and why it may not."""
+        for option in SECTIONS["service"].options.values():
+            self.assertEqual(option.name in SECTIONS["route"].inherited, option.on_route, option.name)
+            self.assertFalse(option.on_route and option.shared, option.name)
+        self.assertTrue({"retry_attempts", "timeout_request", "fallback"} <= set(SECTIONS["route"].known))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.config.test_checks import RuleTests as _RuleTests
-from tests.config.texts import good, problems, service
+from tests.config.texts import RuleTests, good, problems, service
 from wmesh.model import CheckSpec, ServiceSpec, TlsSpec
 
 
@@ -14,7 +13,7 @@ def spec_of(*lines: str) -> ServiceSpec:
 HTTPS = ("protocol = https", "tls_name = shop.internal", "tls_ca = ca.pem", "tls_cert = me.pem", "tls_key = me.key")
 
 
-class TlsTests(_RuleTests):
+class TlsTests(RuleTests):
     def test_who_speaks_tls(self) -> None:
         """https does, websocket where it is asked for, http does not."""
         self.assertTrue(spec_of("protocol = https").secure)
@@ -57,7 +56,7 @@ class TlsTests(_RuleTests):
         self.assertEqual(self.only(service("protocol = https", "tls_verify = no", "tls_ca = a.pem")).option, "tls_ca")
 
 
-class ChecksTests(_RuleTests):
+class ChecksTests(RuleTests):
     def check(self, *lines: str) -> CheckSpec:
         return spec_of(*HTTPS, *lines).check
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from tests.config.test_checks import RuleTests as _RuleTests
-from tests.config.test_checks import launched
-from tests.config.texts import good, problems, service
+from tests.config.texts import RuleTests, good, launched, problems, service
 
 
-class TrafficTests(_RuleTests):
+class TrafficTests(RuleTests):
     def test_orders(self) -> None:
         """The least is not more than the most, whichever of the two was written."""
         for option, value, named in (

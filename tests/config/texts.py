@@ -1,10 +1,14 @@
-"""Configurations that several tests of this folder start from."""
+"""Configurations that several tests of this folder start from, and what they ask of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from wmesh.config import Loaded, parse
+from wmesh.config.kinds import Kind
+from wmesh.config.wording import Invalid
 from wmesh.errors import ConfigError, Problem
 
 STATIC = """\
@@ -38,3 +42,23 @@ def problems(text: str, environ: Mapping[str, str] | None = None) -> tuple[Probl
 def service(*lines: str, name: str = "shop") -> str:
     """One service with a fixed instance, and these lines."""
     return "\n".join([f"[service:{name}]", "instances = 10.0.0.5:3000", *lines, ""])
+
+
+def launched(name: str, port: int, *lines: str) -> str:
+    return "\n".join([f"[service:{name}]", f"port = {port}", "command = run", *lines, ""])
+
+
+def refusal(kind: Kind, text: str) -> str:
+    """What is said about a bad value."""
+    try:
+        value = kind.read(text)
+    except Invalid as error:
+        return f"{error.message}; {error.hint}"
+    raise AssertionError(f"{text!r} was accepted as {value!r}")
+
+
+class RuleTests(SynchronousTestCase):
+    def only(self, text: str) -> Problem:
+        found = problems(text)
+        self.assertEqual(len(found), 1, found)
+        return found[0]

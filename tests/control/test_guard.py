@@ -10,7 +10,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import Child, alive, spawn, until
+from tests.children import Child, alive, spawn
+from tests.waiting import until
 from wmesh.control.guard import guarded
 
 # A parent that starts a guarded sleeper, says its pid, and waits to be killed.

@@ -21,6 +21,7 @@ class TrafficTests(SynchronousTestCase):
         traffic.refused += 1
         traffic.expired += 6
         traffic.fallbacks += 7
+        traffic.hedges, traffic.hedges_won, traffic.hedges_denied = 8, 6, 9
         traffic.aborted += 2
         described = traffic.describe()
         self.assertEqual(json.loads(json.dumps(described)), described)
@@ -39,6 +40,9 @@ class TrafficTests(SynchronousTestCase):
                 "refused": 1,
                 "expired": 6,
                 "fallbacks": 7,
+                "hedges": 8,
+                "hedges_won": 6,
+                "hedges_denied": 9,
                 "aborted": 2,
             },
         )
@@ -65,9 +69,12 @@ class TrafficTests(SynchronousTestCase):
         one.observe(200, 0.1)
         other.observe(503, 0.3)
         other.refused = 1
+        one.hedges = other.hedges_won = 3
+        one.hedges_denied = 5
         one.retries_denied = other.retries_denied = one.expired = other.fallbacks = 2
         whole = merged([one, other])
         self.assertEqual((whole.requests, whole.refused, whole.success_rate), (2, 1, 0.5))
         self.assertEqual((whole.retries_denied, whole.expired, whole.fallbacks), (4, 2, 2))
+        self.assertEqual((whole.hedges, whole.hedges_won, whole.hedges_denied), (3, 3, 5))
         self.assertAlmostEqual(whole.latency.mean, 0.2)
         self.assertEqual((one.requests, one.refused), (1, 0))

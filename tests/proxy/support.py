@@ -491,7 +491,7 @@ class Scene(TestCase):
     def sweep(self, later: float = 0.0) -> None:
         """What the deadlines would do at this time from now on."""
         now = self.plane.clock() + later
-        for swept in list(self.plane.deadlines.waiting):
+        for swept in list(self.plane.deadlines.watched()):
             swept.sweep(now)
 
     def overdue(self, later: float) -> None:
@@ -511,6 +511,15 @@ class Scene(TestCase):
             if time.monotonic() > deadline:
                 self.fail(f"it never came about: {what or condition}")
             await deferLater(self.reactor, 0.001)
+
+    async def stands_still(self) -> int:
+        """Wait until the gateway holds its source back; answers the most that it then holds."""
+        await self.until(lambda: any(not stream._reading for stream in self.streams()) and self.unsent())
+        most = 0
+        for _ in range(30):
+            await self.turn()
+            most = max(most, self.unsent())
+        return most
 
     async def at_rest(self) -> None:
         """No request is under way."""
@@ -539,8 +548,8 @@ class Scene(TestCase):
 
     async def _stop_plane(self) -> None:
         plane = self.plane
-        waiting = plane.deadlines.waiting
-        await self.until(lambda: all(isinstance(swept, Dial) for swept in waiting), "no deadline is left")
+        watched = plane.deadlines.watched
+        await self.until(lambda: all(isinstance(swept, Dial) for swept in watched()), "no deadline is left")
         plane.stop()
         await self.turn(2)
         self.assertEqual(len(plane.connections), 0, "connections of clients are left")

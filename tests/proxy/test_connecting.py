@@ -8,7 +8,7 @@ import socket
 from twisted.internet import error
 from twisted.python.failure import Failure
 
-from tests.proxy.test_transport import Listening, StreamScene
+from tests.proxy.streams import Listening, StreamScene
 from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.transport import Stream
 

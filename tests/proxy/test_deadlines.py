@@ -25,10 +25,14 @@ class SweepTests(SynchronousTestCase):
         self.clock = Clock()
         self.deadlines = Deadlines(self.clock, lambda: 1000.0 + self.clock.seconds())
 
+    def watch(self, *several: Waiting) -> None:
+        for swept in several:
+            self.deadlines.watch(swept, 60.0)
+
     def test_every_half_second(self) -> None:
         """Who waits is asked twice a second, with the monotonic time."""
         waiting = Waiting()
-        self.deadlines.waiting.add(waiting)
+        self.deadlines.watch(waiting, 60.0)
         self.deadlines.start()
         self.clock.pump([0.5] * 4)
         self.assertEqual(waiting.asked, [1000.0, 1000.5, 1001.0, 1001.5, 1002.0])
@@ -36,8 +40,8 @@ class SweepTests(SynchronousTestCase):
     def test_who_has_left_is_not_asked(self) -> None:
         """Waiting ends when the one who waits says so, even in the middle of a sweep."""
         one, two = Waiting(), Waiting()
-        one.do = two.do = lambda: self.deadlines.waiting.clear()
-        self.deadlines.waiting.update((one, two))
+        one.do = two.do = lambda: self.deadlines.clear()
+        self.watch(one, two)
         self.deadlines.start()
         self.clock.advance(5)
         self.assertLessEqual(len(one.asked) + len(two.asked), 2)
@@ -45,12 +49,27 @@ class SweepTests(SynchronousTestCase):
     def test_who_comes_in_the_middle(self) -> None:
         """A sweep may give rise to new waits (a retry connects anew)."""
         one, two = Waiting(), Waiting()
-        one.do = lambda: self.deadlines.waiting.add(two)
-        self.deadlines.waiting.add(one)
+        one.do = lambda: self.deadlines.watch(two, 60.0)
+        self.deadlines.watch(one, 60.0)
         self.deadlines.start()
         self.assertEqual(two.asked, [])
         self.clock.advance(0.5)
         self.assertEqual(len(two.asked), 1)
+
+    def test_short_waits(self) -> None:
+        """Who may wait less than five seconds is asked twenty times a second; who has time is not, for its sake."""
+        short, long = Waiting(), Waiting()
+        self.deadlines.watch(short, 4.9)
+        self.deadlines.watch(long, 5.0)
+        self.deadlines.start()
+        self.clock.pump([0.05] * 20)
+        self.assertEqual(len(short.asked), 21)
+        self.assertEqual(len(long.asked), 3)
+        self.assertEqual(self.deadlines.watched(), {short, long})
+        self.deadlines.forget(short)
+        self.deadlines.forget(long)
+        self.clock.advance(1.0)
+        self.assertEqual((len(short.asked), len(long.asked)), (21, 3))
 
     def test_one_error_stops_nobody_else(self) -> None:
         """A bug in one place must not lift the deadlines of all others, now or later."""
@@ -60,7 +79,7 @@ class SweepTests(SynchronousTestCase):
             raise RuntimeError("a bug")
 
         bad.do = fail
-        self.deadlines.waiting.update((good, bad))
+        self.watch(good, bad)
         self.deadlines.start()
         self.clock.advance(0.5)
         self.assertEqual((len(good.asked), len(bad.asked)), (2, 2))
@@ -69,7 +88,7 @@ class SweepTests(SynchronousTestCase):
     def test_stop(self) -> None:
         """After `stop` nobody is asked, and nothing is left on the clock; stopping twice is no error."""
         waiting = Waiting()
-        self.deadlines.waiting.add(waiting)
+        self.deadlines.watch(waiting, 60.0)
         self.deadlines.start()
         self.deadlines.stop()
         self.deadlines.stop()

@@ -8,7 +8,7 @@ from collections import deque
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import a_member
-from tests.proxy.test_plan import plan
+from tests.proxy.samples import plan
 from wmesh.proxy.decisions import LONGEST_TARGET, Note, Record, find, recent
 
 

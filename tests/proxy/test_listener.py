@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import resource
 import socket
 import ssl
 import stat
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 
+from tests.certificates import Authority
 from tests.proxy.support import Conversation, Ended, Message, Scene, request, response, says, silent, take
 from wmesh.proxy.downstream import Downstream
 from wmesh.proxy.listener import DownstreamFactory, ListeningReactor, is_secure, listen
@@ -306,35 +301,9 @@ class TlsClient:
         self._flush()
 
 
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """(key, certificate) files for shop.test."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.test")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    key_path, certificate_path = directory / "key.pem", directory / "cert.pem"
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return key_path, certificate_path
-
-
 class TlsTests(Scene):
     async def secure(self, *instances: Any, **changes: Any) -> None:
-        key, certificate = self_signed(Path(self.directory()))
+        certificate, key = Authority(self.directory()).issue("shop", "shop.test")
         where = f"ssl:0:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
         await self.open(*instances, listen=where, **changes)
 

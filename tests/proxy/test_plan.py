@@ -7,15 +7,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import FirstUntried, a_spec
+from tests.proxy.samples import plan
 from wmesh.cluster.cluster import Cluster
+from wmesh.errors import ConfigError
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import QueueSpec, RouteSpec, ServiceSpec, StickySpec, Subset
-from wmesh.proxy.plan import Plan, compile_routes
-
-
-def plan(prefix: str, **changes: Any) -> Plan:
-    spec = a_spec(**changes)
-    return Plan(spec, RouteSpec("", prefix), Cluster(spec, lambda spec: FirstUntried()), Traffic(), None)
+from wmesh.proxy.plan import compile_routes
 
 
 class TargetTests(SynchronousTestCase):
@@ -100,3 +97,25 @@ class CompileTests(SynchronousTestCase):
         """Only services of that protocol may switch."""
         self.assertTrue(plan("/", protocol="websocket").websocket)
         self.assertFalse(plan("/").websocket)
+
+    def test_options_of_a_route(self) -> None:
+        """They are in the plan of this route only; what all requests of the service share stays one."""
+        own = (("retry.attempts", 0), ("retry_statuses", ((500, 500),)), ("timeout_request", 2.0))
+        own += (("fallback.status", 503),)
+        routes = (RouteSpec("", "/a/"), RouteSpec("", "/a/b/", name="b", options=own, within="/a/"))
+        router = self.compiled(a_spec("a", routes=routes))
+        one, two = router.match(b"x", b"/a/c"), router.match(b"x", b"/a/b/c")
+        self.assertEqual((one.retry.attempts, one.timed, one.fallback), (2, one.timed, None))
+        self.assertEqual((two.retry.attempts, two.retry_statuses, two.timed), (0, {500}, True))
+        self.assertEqual((two.repeatable, two.spec.timeout_request), (frozenset(), 2.0))
+        self.assertIsNotNone(two.fallback)
+        self.assertIs(one.budget, two.budget)
+        self.assertIs(one.cluster, two.cluster)
+        self.assertEqual((two.target(b"/a/b/c"), two.prefix_line), (b"/b/c", b"X-Forwarded-Prefix: /a\r\n"))
+
+    def test_a_file_of_a_route(self) -> None:
+        """One that is not there is told with the section that names it."""
+        own = (("fallback.status", 503), ("fallback.file", "/nowhere/x"))
+        routes = (RouteSpec("", "/a/", name="b", options=own),)
+        error = self.assertRaises(ConfigError, self.compiled, a_spec("a", routes=routes))
+        self.assertEqual([problem.section for problem in error.problems], ["route:b"])

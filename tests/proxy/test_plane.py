@@ -255,7 +255,7 @@ class ForgettingTests(Scene):
                 gc.collect()
                 blocks.append(sys.getallocatedblocks())
         plane = self.plane
-        await self.until(lambda: not any(isinstance(swept, Dial) for swept in plane.deadlines.waiting))
+        await self.until(lambda: not any(isinstance(swept, Dial) for swept in plane.deadlines.watched()))
         await self.turn(3)
         (pool,) = plane.pools.values()
         gc.collect()
@@ -263,7 +263,7 @@ class ForgettingTests(Scene):
         self.assertEqual([thing for thing in living if isinstance(thing, Exchange | Downstream)], [])
         upstreams = [thing for thing in living if isinstance(thing, Upstream)]
         self.assertCountEqual(upstreams, pool.idle)
-        self.assertEqual(plane.deadlines.waiting, set(pool.idle))
+        self.assertEqual(plane.deadlines.watched(), set(pool.idle))
         self.assertEqual(len(self.streams()), len(pool.idle))
         self.assertEqual(len(shop.open), len(pool.idle))
         member = self.cluster.members["shop-0"]

@@ -291,7 +291,7 @@ class DialTests(Scene):
         self.assertEqual(self.dials(), [])
 
     def dials(self) -> list[Dial]:
-        return [swept for swept in self.plane.deadlines.waiting if isinstance(swept, Dial)]
+        return [swept for swept in self.plane.deadlines.watched() if isinstance(swept, Dial)]
 
     def deaf_port(self) -> tuple[socket.socket, Address]:
         """A listener whose queue is full: connections to it hang in the making."""

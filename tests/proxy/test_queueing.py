@@ -15,6 +15,7 @@ from tests.proxy.support import (
     take,
 )
 from wmesh.model import QueueSpec
+from wmesh.proxy.exchange import Exchange
 
 
 class QueueTests(Scene):
@@ -52,6 +53,25 @@ class QueueTests(Scene):
     async def test_it_waits_and_is_answered(self) -> None:
         """With its body, which came while it waited."""
         await self.answered_in_the_end(3)
+
+    async def test_its_time_is_looked_at(self) -> None:
+        """By the sweep of short deadlines, whatever else goes on; who left the queue is not looked at any more."""
+        await self.busy()
+        client = await self.client()
+        client.send(request(b"GET", b"/next"))
+        await self.queued(1)
+        (waits,) = [one for one in self.plane.deadlines.watched() if isinstance(one, Exchange)]
+        self.sweep(4.5)
+        self.assertEqual(self.cluster.queued(), 1)
+        self.sweep(5.1)
+        answer = await client.answer()
+        self.assertEqual((answer.status, answer.json()["error"]), (503, "queue_timeout"))
+        self.assertFalse(self.plane.deadlines.watches(waits))
+        client.send(request(b"GET", b"/next"))
+        await self.queued(1)
+        self.told.callback(None)
+        self.assertEqual((await client.answer()).status, 200)
+        self.assertFalse([one for one in self.plane.deadlines.watched() if isinstance(one, Exchange)])
 
     async def test_with_a_long_body(self) -> None:
         """Of which no more is taken in while it waits than it may keep."""

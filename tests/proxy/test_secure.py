@@ -14,7 +14,7 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 
 from tests.certificates import Authority
-from tests.proxy.test_transport import HalfClosing, Inline, Listening, Pushing, StreamScene
+from tests.proxy.streams import HalfClosing, Inline, Listening, Pushing, StreamScene
 from wmesh.proxy.secure import SecureStream, TlsFailure
 from wmesh.proxy.transport import HIGH_WATER
 

@@ -117,7 +117,7 @@ class TimeTests(Scene):
         for target in (b"/", b"/empty/"):
             await self.ask(request(b"GET", target))
         await self.at_rest()
-        self.assertFalse(any(isinstance(swept, Exchange) for swept in self.plane.deadlines.waiting))
+        self.assertFalse(any(isinstance(swept, Exchange) for swept in self.plane.deadlines.watched()))
 
     async def test_a_websocket_has_no_end(self) -> None:
         switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"

@@ -365,14 +365,6 @@ class EndingTests(TunnelScene):
 
 
 class BackpressureTests(TunnelScene):
-    async def stands_still(self) -> int:
-        await self.until(lambda: any(not stream._reading for stream in self.streams()) and self.unsent())
-        most = 0
-        for _ in range(30):
-            await self.turn()
-            most = max(most, self.unsent())
-        return most
-
     async def test_the_client_does_not_read(self) -> None:
         """A torrent from the instance waits at the instance."""
 

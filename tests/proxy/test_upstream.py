@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.proxy.support import Conversation, Ended, Scene, Script, chunked, request, response, says, silent, take
+from wmesh.model import RouteSpec
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -395,6 +396,21 @@ class DeadlineTests(Scene):
         self.assertEqual((await patient.answer()).status, 200)
         self.assertEqual(self.cluster.failures, 2)
 
+    async def test_the_time_is_the_routes(self) -> None:
+        """A request has the time that its route gives it, and not that of others to the same instance."""
+        slow = self.instance(silent)
+        own = (("timeout_first_byte", 1.0), ("retry.attempts", 0))
+        await self.open(slow, routes=(RouteSpec("", "/"), RouteSpec("", "/quick/", name="quick", options=own)))
+        hasty, patient = await self.client(), await self.client()
+        hasty.send(request(target=b"/quick/"))
+        patient.send(request())
+        await self.until(lambda: len(slow.requests) == 2)
+        self.overdue(2)
+        self.assertEqual((await hasty.answer()).json()["reason"][:20], "no answer within 1 s")
+        self.assertEqual(patient.received, b"")
+        patient.reset()
+        await self.at_rest()
+
     async def test_a_head_without_an_end(self) -> None:
         """A head that comes byte by byte is no answer yet, however lively: its time is that of no answer at all."""
         slow, good = self.instance(says(b"HTTP/1.1 200 OK\r\nX-A: a")), self.instance()
@@ -459,15 +475,6 @@ class DeadlineTests(Scene):
 
 
 class BackpressureTests(Scene):
-    async def stands_still(self) -> int:
-        """Wait until the gateway holds its source back; answers the most that it then holds."""
-        await self.until(lambda: any(not stream._reading for stream in self.streams()) and self.unsent())
-        most = 0
-        for _ in range(30):
-            await self.turn()
-            most = max(most, self.unsent())
-        return most
-
     async def test_a_client_that_does_not_read(self) -> None:
         """A long answer, by length, in chunks or until the end, waits at the instance and not in the gateway."""
         size = 24_000_000

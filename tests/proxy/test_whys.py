@@ -14,7 +14,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.errors import ControlError
 from wmesh.events import InstancesReset
 from wmesh.metrics.traffic import Traffic
-from wmesh.model import CheckSpec, GatewaySpec, RouteSpec, StickySpec, Subset
+from wmesh.model import CheckSpec, GatewaySpec, HedgeSpec, RouteSpec, StickySpec, Subset
 from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -103,3 +103,28 @@ class WhysTests(SynchronousTestCase):
         self.assertEqual(self.whys.decision("r1")["status"], 404)
         error = self.assertRaises(ControlError, self.whys.decision, "r0")
         self.assertEqual((error.status, "the last 2 are" in str(error)), (404, True))
+
+    def test_options_of_the_route(self) -> None:
+        """What holds for such a request, and what of it the route has otherwise than its service."""
+        own = (("timeout_idle", 2.0), ("retry.attempts", 2))
+        self.make(routes=(RouteSpec("", "/shop/"), RouteSpec("", "/pay/", name="pay", options=own)))
+        self.whys = Whys(
+            self.plane,
+            self.directory,
+            lambda: 1000.0,
+            lambda spec: {"retry_attempts": str(spec.retry.attempts), "timeout_idle": f"{spec.timeout_idle:g}"},
+        )
+        found = self.ask("/pay/1")
+        self.assertEqual((found["section"], found["overridden"]), ("route:pay", ["timeout_idle"]))
+        self.assertEqual(found["options"], {"retry_attempts": "2", "timeout_idle": "2"})
+        found = self.ask("/shop/")
+        self.assertEqual((found["section"], found["overridden"], found["options"]["timeout_idle"]), (None, [], "60"))
+
+    def test_hedging(self) -> None:
+        """After how long another instance would be asked, where that is done at all."""
+        self.make()
+        self.assertIsNone(self.ask("/shop/")["hedging"])
+        self.make(hedge=HedgeSpec(delay=0.25))
+        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": 250.0, "samples": None})
+        self.make(hedge=HedgeSpec(quantile=90))
+        self.assertEqual(self.ask("/shop/")["hedging"], {"after_ms": None, "samples": 0})

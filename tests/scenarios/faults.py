@@ -22,7 +22,8 @@ from bench.faults.crowd import Crowd, Request, failures
 from bench.faults.fleet import Fleet, launch
 from bench.faults.scenarios import INSTANCES, Scenario
 from bench.process import listening
-from tests.scenarios.meshes import free_port, static
+from tests.ports import free_port
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 from wmesh.control.guard import guarded

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import random
-import socket
 from collections.abc import Iterable, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
-PLACES = range(20000, 32000)
-"""Below the range from which the kernel takes ports for outgoing connections, so that none of those is in the way."""
 
 NAMES = (
     "walmart-api-server",
@@ -22,28 +20,6 @@ NAMES = (
     "walmart-cache-warmer",
     "walmart-memory-monitor",
 )
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """A port that nobody listens at, and that was not given away before."""
-    while True:
-        port = random.choice(PLACES)
-        if port not in _given and is_free(port):
-            _given.add(port)
-            return port
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("0.0.0.0", port))
-        except OSError:
-            return False
-    return True
-
 
 Overrides = Mapping[str, Mapping[str, str]]
 

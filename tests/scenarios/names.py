@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import defer, reactor
 from twisted.names import dns, error, server
 
-from tests.scenarios.meshes import free_port
+from tests.ports import free_port
 
 network: Any = reactor
 

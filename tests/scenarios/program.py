@@ -17,6 +17,7 @@ from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from tests.scenarios.meshes import ROOT
 from tests.scenarios.waiting import until, within
 from wmesh.config.environment import REDIS_VARIABLES, VARIABLES
 from wmesh.control.guard import guarded
@@ -60,7 +61,7 @@ class Program(ProcessProtocol):
         socket is handed over as systemd does it (sd_listen_fds(3))."""
         ours = {variable.name for variable in VARIABLES} | set(REDIS_VARIABLES)
         environment = {name: value for name, value in os.environ.items() if name not in ours}
-        environment |= {MARK: self.mark, "PYTHONUNBUFFERED": "1"}
+        environment = {"PYTHONPATH": str(ROOT), **environment, MARK: self.mark, "PYTHONUNBUFFERED": "1"}
         argv = self.command()
         files: dict[int, str | int] = {0: "w", 1: "r", 2: "r"}
         if listening is not None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
-
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Factory, Protocol
 
 from tests.certificates import Authority
-from tests.scenarios.survival import Child, Valkey, network, until
+from tests.children import spawn
+from tests.scenarios.survival import RECOVERY, Cable, End
+from tests.scenarios.valkey import Valkey
+from tests.scenarios.waiting import until
+from wmesh.control.guard import guarded
 from wmesh.control.registry.embedded import find_server
 
 MASTER = "mesh"
@@ -38,8 +37,8 @@ class Sentinel(Valkey):
             f"sentinel down-after-milliseconds {MASTER} 600\nsentinel failover-timeout {MASTER} 1500\n"
         )
         argv = [find_server(), "sentinel.conf", "--sentinel"]
-        self.child = child = Child.spawn(argv, {"LC_ALL": "C"}, folder)
-        await until("a Sentinel is there", lambda: "+monitor" in child.output or not child.alive)
+        self.child = child = spawn(guarded(argv), folder)
+        await until("a Sentinel is there", lambda: b"+monitor" in child.output or child.ended is not None, RECOVERY)
         self.ask("SENTINEL", "DEBUG", "INFO-PERIOD", "200", "PUBLISH-PERIOD", "200", "PING-PERIOD", "100")
 
     def master(self) -> int:
@@ -79,12 +78,13 @@ class Replicated(Valkey):
             if server is self.other:
                 server.flags += ("--replicaof", "127.0.0.1", str(self.shown[self.main]))
             await server.start()
-        await until("the replica follows", lambda: b"master_link_status:up" in self.other.ask("INFO", "replication"))
+        up = b"master_link_status:up"
+        await until("the replica follows", lambda: up in self.other.ask("INFO", "replication"), RECOVERY)
         self.sentinels = [Sentinel(self._folder, self.shown[self.main]) for _ in range(3)]
         for sentinel in self.sentinels:
             await sentinel.start()
         self._addresses = ",".join(f"127.0.0.1:{self._door(sentinel.port)}" for sentinel in self.sentinels)
-        await until("the Sentinels know everybody", self._acquainted)
+        await until("the Sentinels know everybody", self._acquainted, RECOVERY)
 
     def _acquainted(self) -> bool:
         return all(one.fact("num-slaves") == 1 and one.fact("num-other-sentinels") == 2 for one in self.sentinels)
@@ -99,7 +99,7 @@ class Replicated(Valkey):
         new = self.shown[self.other]
         named = "the Sentinels name the new master"
         await until(named, lambda: all(one.master() == new for one in self.sentinels), 30.0)
-        await until("it is a master", lambda: b"master" in self.other.ask("ROLE"))
+        await until("it is a master", lambda: b"master" in self.other.ask("ROLE"), RECOVERY)
 
     async def demoted(self) -> None:
         await until("the old master is a replica", lambda: b"slave" in self.main.ask("ROLE"), 25.0)
@@ -107,9 +107,9 @@ class Replicated(Valkey):
     async def kill(self) -> None:
         for one in (*self.sentinels, self.main, self.other):
             if one.child is not None:
-                one.child.send(signal.SIGCONT)
+                one.child.signal(signal.SIGCONT)
                 await one.child.end()
-                print(one.child.output if isinstance(one, Sentinel) else "")
+                print(one.child.output.decode() if isinstance(one, Sentinel) else "")
         for door in self._doors:
             await door.close()
 
@@ -122,68 +122,28 @@ def clients_of(server: Valkey) -> list[str]:
     return [one["cmd"] for one in quiet if one["cmd"] != "client|list"]
 
 
-class Door(Factory):
+class Door(Cable):
     """A port before a server that speaks TLS to those who begin with it, and passes all others on as they are.
 
     So clients use TLS where Sentinels and replicas, whose binary here has none, reach the same address without.
     """
 
-    noisy = False
-
     def __init__(self, server: int, tls: Authority) -> None:
-        self.server = server
         self.options = tls.server_options()
-        self.ends: set[_Side] = set()
-        self._port: Any = network.listenTCP(0, self, interface="127.0.0.1")
-        self.port = int(self._port.getHost().port)
+        super().__init__(server)
 
-    def buildProtocol(self, addr: object) -> _Side:
-        return _Outside(self)
-
-    async def close(self) -> None:
-        for end in list(self.ends):
-            end.transport.abortConnection()
-        await maybeDeferred(self._port.stopListening)
+    def buildProtocol(self, addr: object) -> _Outside:
+        return _Outside(self, None)
 
 
-class _Side(Protocol):
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.other: _Side | None = None
-        self.early = b""
-
-    def connectionMade(self) -> None:
-        self.door.ends.add(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.other is None:
-            self.early += data
-        else:
-            self.other.transport.write(data)
-
-    def connectionLost(self, reason: object = None) -> None:
-        self.door.ends.discard(self)
-        if self.other is not None:
-            self.other.transport.abortConnection()
-
-
-class _Outside(_Side):
+class _Outside(End):
     begun = False
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        inside = connectProtocol(TCP4ClientEndpoint(network, "127.0.0.1", self.door.server), _Side(self.door))
-        inside.addCallbacks(self._joined, lambda _: self.transport.abortConnection())
-
-    def _joined(self, inside: _Side) -> None:
-        self.other, inside.other = inside, self
-        inside.transport.write(self.early)
 
     def dataReceived(self, data: bytes) -> None:
         if not self.begun:
             self.begun = True
             if data[0] == TLS_HELLO:
-                self.transport.startTLS(self.door.options)
+                self.transport.startTLS(self.cable.options)
                 self.transport.protocol.dataReceived(data)
                 return
         super().dataReceived(data)

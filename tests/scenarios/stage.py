@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from tests.scenarios.clients import Client, Raw
 from tests.scenarios.instances import Instance
 from tests.scenarios.program import Program, belongings
+from tests.scenarios.valkey import Valkey
 from tests.scenarios.waiting import until
 
 P = TypeVar("P", bound=Program)
@@ -32,6 +33,7 @@ class Stage:
         self._programs: list[Program] = []
         self._instances: list[Instance] = []
         self._clients: list[Client] = []
+        self._valkeys: list[Valkey] = []
         self._known: dict[Path, set[Path]] = {}
         self._cleanups: list[Callable[[], Any]] = []
 
@@ -76,6 +78,13 @@ class Stage:
         self._instances.append(instance)
         return instance
 
+    async def valkey(self, password: str = "") -> Valkey:
+        """A server for registries, started."""
+        valkey = Valkey(self._folder, password)
+        self._valkeys.append(valkey)
+        await valkey.start()
+        return valkey
+
     def client(self, base: str | int, **options: Any) -> Client:
         """A client of a base URL, or of a port of this machine."""
         client = Client(f"http://127.0.0.1:{base}" if isinstance(base, int) else base, **options)
@@ -119,6 +128,8 @@ class Stage:
         finally:
             for instance in self._instances:
                 await instance.close()
+            for valkey in self._valkeys:
+                await valkey.kill()
             await self._kill_everything()
             for program in self._programs:
                 # Shown by pytest beside a failure, whichever it is.

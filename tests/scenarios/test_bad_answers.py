@@ -14,9 +14,12 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
+from bench.answers.faults import AFTER, BEFORE, GOOD, HEAD, OK, Fault
+from bench.answers.instance import black_hole
 from bench.conformance.strict import Message, Stream, read_answers
-from tests.scenarios.faulty import CLOSE, CONNECT, GOOD, HEAD, RESET, Fault, Faulty, black_hole
-from tests.scenarios.meshes import free_port, static
+from tests.ports import free_port
+from tests.scenarios.faulty import Faulty
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 
@@ -32,69 +35,6 @@ SETTINGS = {
 }
 COUNT = 8
 """Requests at once; with two instances in turn, each gets half of them."""
-
-OK = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-
-BEFORE = (
-    Fault("closes-at-once", when=CONNECT, then=CLOSE),
-    Fault("resets-at-once", when=CONNECT, then=RESET),
-    Fault("greets-at-once", b"220 mail ESMTP\r\n", when=CONNECT),
-    Fault("closes-at-the-head", when=HEAD, then=CLOSE),
-    Fault("closes", then=CLOSE),
-    Fault("resets", then=RESET),
-    Fault("silent"),
-    Fault("head-stops", OK + b"Content-Le"),
-    Fault("head-slow", OK, endless=b"X"),
-    Fault("head-closes", OK + b"Content-Le", CLOSE),
-    Fault("head-resets", OK + b"Content-Le", RESET),
-    Fault("fields-endless", OK, endless=b"X-A: %b\r\n" % (b"a" * 8000)),
-    Fault("fields-too-many", OK + b"X-A: a\r\n" * 1000 + b"Content-Length: 4\r\n\r\nevil"),
-    Fault("garbage", b"\x00\xff\x00\r\n\r\n"),
-    Fault("status-line-bad", b"HTTP/1.1 twohundred\r\n\r\n"),
-    Fault("http-2", b"HTTP/2.0 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
-    Fault("lengths-unlike", OK + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nevil!"),
-    Fault("length-negative", OK + b"Content-Length: -4\r\n\r\nevil"),
-    Fault("length-and-chunks", OK + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"),
-    Fault("coding-unknown", OK + b"Transfer-Encoding: gzip\r\n\r\nevil", CLOSE),
-    Fault("field-bad", OK + b"X A: a\r\nContent-Length: 4\r\n\r\nevil"),
-    Fault("line-feeds", b"HTTP/1.1 200 OK\nContent-Length: 4\n\nevil"),
-    Fault("switches-unasked", b"HTTP/1.1 101 -\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
-    Fault("interim-then-silent", INTERIM),
-    Fault("interim-then-closes", INTERIM, CLOSE),
-    Fault("interim-storm", INTERIM * 1000),
-    Fault("interim-slow-storm", endless=INTERIM),
-    Fault("502", b"HTTP/1.1 502 -\r\nContent-Length: 4\r\n\r\nevil"),
-    Fault("503", b"HTTP/1.1 503 -\r\nContent-Length: 4\r\n\r\nevil"),
-    Fault("503-closes", b"HTTP/1.1 503 -\r\n\r\nevil", CLOSE),
-    Fault("503-never-whole", b"HTTP/1.1 503 -\r\nContent-Length: 400\r\n\r\nevil"),
-    Fault("504-chunked", b"HTTP/1.1 504 -\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"),
-    Fault("closes-kept-connections", good=1, then=CLOSE),
-    Fault("resets-kept-connections", good=1, then=RESET),
-    Fault("silent-on-kept-connections", good=1),
-)
-"""All before the first byte of a final answer that a client might be shown."""
-
-AFTER = (
-    Fault("length-too-great-closes", OK + b"Content-Length: 9\r\n\r\nevil", CLOSE),
-    Fault("length-too-great-resets", OK + b"Content-Length: 9\r\n\r\nevil", RESET),
-    Fault("length-too-great-stays", OK + b"Content-Length: 9\r\n\r\nevil"),
-    Fault("chunks-close", CHUNKED + b"4\r\nevil\r\n", CLOSE),
-    Fault("chunks-reset", CHUNKED + b"4\r\nevil\r\n", RESET),
-    Fault("chunks-stay", CHUNKED + b"4\r\nevil\r\n"),
-    Fault("chunk-cut", CHUNKED + b"9\r\nevil", CLOSE),
-    Fault("chunk-size-bad", CHUNKED + b"4\r\nevil\r\nxyz\r\n"),
-    Fault("chunk-size-negative", CHUNKED + b"-4\r\nevil\r\n0\r\n\r\n"),
-    Fault("chunk-too-long", CHUNKED + b"4\r\nevil!\r\n0\r\n\r\n"),
-    Fault("chunk-size-endless", CHUNKED + b"4\r\nevil\r\n", endless=b"0" * 100),
-    Fault("trailers-cut", CHUNKED + b"4\r\nevil\r\n0\r\nX-A: a\r\n", CLOSE),
-    Fault("trailer-bad", CHUNKED + b"4\r\nevil\r\n0\r\nX A: a\r\n\r\n"),
-    Fault("trailers-endless", CHUNKED + b"4\r\nevil\r\n0\r\n", endless=b"X-A: %b\r\n" % (b"a" * 8000)),
-    Fault("until-close-resets", OK + b"\r\nevil", RESET),
-    Fault("until-close-stays", OK + b"\r\nevil"),
-)
-"""The head of a good answer is out, and the rest never becomes whole."""
 
 
 def get(path: str) -> bytes:

@@ -8,15 +8,14 @@ memory does not follow what lies in Redis.
 from __future__ import annotations
 
 import json
-import re
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest_twisted
 
-from tests.scenarios.clients import Client
-from tests.scenarios.survival import Gateway, Scene, until
+from tests.scenarios.survival import RECOVERY, Scene
+from tests.scenarios.waiting import until
 
 RECORDS, LEASES, VERSION, CHANGES, LOADS = (
     f"{{wmesh}}:{name}" for name in ("records", "leases", "version", "changes", "loads")
@@ -72,15 +71,6 @@ class Vandal:
         self._connection.close()
 
 
-def peak(gateway: Gateway) -> int:
-    """The most memory that the gateway ever had, in bytes."""
-    assert gateway.child is not None
-    text = Path(f"/proc/{gateway.child.transport.pid}/status").read_text()
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
-
-
 @pytest_twisted.ensureDeferred
 async def test_written_by_hand(tmp_path: Path) -> None:
     """Records, samples, leases, versions and stream entries of every wrong kind, and keys of the wrong type."""
@@ -88,7 +78,7 @@ async def test_written_by_hand(tmp_path: Path) -> None:
     try:
         await scene.begin()
         vandal = Vandal(scene.valkey.port)
-        before = peak(scene.gateway)
+        before = scene.gateway.program.peak()
 
         for number, text in enumerate(TEXTS):
             vandal.write("HSET", RECORDS, f"shop/text-{number}", text)
@@ -131,9 +121,9 @@ async def test_written_by_hand(tmp_path: Path) -> None:
 
         # Everything bad is gone from Redis when its lease is over.
         count = f":{len(everybody)}\r\n".encode()
-        await until("only the good are left", lambda: scene.valkey.ask("HLEN", RECORDS) == count)
+        await until("only the good are left", lambda: scene.valkey.ask("HLEN", RECORDS) == count, RECOVERY)
         assert (await scene.gateway.ask("/status"))["uptime_seconds"] > 0
-        assert peak(scene.gateway) - before < 100_000_000
+        assert scene.gateway.program.peak() - before < 100_000_000
         lines = scene.gateway.output.splitlines()
         assert not [line for line in lines if not line.isprintable() or len(line) > 500]
         assert "Traceback" not in scene.gateway.output
@@ -148,10 +138,9 @@ async def test_written_by_hand(tmp_path: Path) -> None:
 async def test_asked_for_over_http(tmp_path: Path) -> None:
     """Each is refused by a status and words that name the field, and nothing of it reaches the registry."""
     scene = Scene(tmp_path)
-    client: Client | None = None
     try:
         await scene.begin()
-        client = Client(f"http://127.0.0.1:{scene.gateway.port}")
+        client = scene.gateway.client
         place = "/service-mesh/registry/shop/x"
         headers = {"Content-Type": "application/json"}
         for text in TEXTS:
@@ -178,6 +167,4 @@ async def test_asked_for_over_http(tmp_path: Path) -> None:
         assert "Traceback" not in scene.gateway.output
         await scene.unhurt("bad records over HTTP")
     finally:
-        if client is not None:
-            await client.close()
         await scene.end()

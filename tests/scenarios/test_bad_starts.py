@@ -7,7 +7,8 @@ import socket
 import pytest
 import pytest_twisted
 
-from tests.scenarios.meshes import Mesh, free_port, grocery, static
+from tests.ports import free_port
+from tests.scenarios.meshes import Mesh, grocery, static
 from tests.scenarios.stage import Stage
 
 

@@ -12,8 +12,9 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
 from tests.control.probes.certificates import Authority
+from tests.ports import free_port
 from tests.scenarios.clients import Client, Load
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 

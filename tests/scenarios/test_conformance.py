@@ -14,7 +14,8 @@ from twisted.internet.threads import deferToThread
 
 from bench.conformance.play import play_all
 from bench.conformance.report import faults
-from tests.scenarios.meshes import free_port, static
+from tests.ports import free_port
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.vectors import CATEGORIES
 

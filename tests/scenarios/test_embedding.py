@@ -8,9 +8,10 @@ import sys
 
 import pytest_twisted
 
+from tests.ports import free_port
 from tests.scenarios.clients import Load, Raw
 from tests.scenarios.instances import BulkFactory
-from tests.scenarios.meshes import ROOT, free_port
+from tests.scenarios.meshes import ROOT
 from tests.scenarios.program import START_PATIENCE, Program
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import steady, until

@@ -7,41 +7,31 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest_twisted
 
-if TYPE_CHECKING:
-    from tests.scenarios.sentinels import Replicated
-    from tests.scenarios.survival import Scene
+from tests.certificates import Authority
+from tests.scenarios.sentinels import MASTER, Replicated, clients_of
+from tests.scenarios.survival import LEASE, RECOVERY, Scene, scene
+from tests.scenarios.waiting import pause, until
 
 
 @contextlib.asynccontextmanager
 async def replicated(folder: Path, tls: bool = False) -> AsyncIterator[tuple[Scene, Replicated]]:
-    # Imported late: what imports the reactor must not do so before pytest-twisted has installed one.
-    from tests.certificates import Authority
-    from tests.scenarios.sentinels import Replicated
-    from tests.scenarios.survival import Scene
-
     servers = Replicated(folder, Authority(folder) if tls else None)
-    scene = Scene(folder, servers)
-    try:
-        await scene.begin()
-        yield scene, servers
-    finally:
-        await scene.end()
+    async with scene(folder, servers) as it:
+        await it.begin()
+        yield it, servers
 
 
 async def all_are_there(it: Scene, servers: Replicated) -> None:
     """At the new master, that is: old registrations are back, renewed there, and a new one is seen."""
-    from tests.scenarios.survival import until
-
     place = f"127.0.0.1:{servers.shown[servers.other]}"
     await it.gateway.has(connected=True, stale=False, master=place, instances=3, problem=None)
     await it.join("d")
     await it.gateway.knows("a", "b", "c", "d")
     # Holders find the new master each in its own time; until then the gateway keeps theirs as suspects.
-    await until("all four stand there", lambda: servers.other.ask("HLEN", "{wmesh}:records") == b":4\r\n")
+    await until("all four stand there", lambda: servers.other.ask("HLEN", "{wmesh}:records") == b":4\r\n", RECOVERY)
 
 
 @pytest_twisted.ensureDeferred
@@ -49,7 +39,7 @@ async def test_kill(tmp_path: Path) -> None:
     """kill -9 of the master."""
     async with replicated(tmp_path) as (it, servers):
         assert servers.main.child is not None
-        servers.main.child.send(signal.SIGKILL)
+        servers.main.child.signal(signal.SIGKILL)
         await servers.follows()
         await all_are_there(it, servers)
         await it.unhurt("kill -9 of the master")
@@ -58,15 +48,12 @@ async def test_kill(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_hang(tmp_path: Path) -> None:
     """The master hangs until another one is appointed, and comes back demoted: nobody stays with it, or returns."""
-    from tests.scenarios.sentinels import clients_of
-    from tests.scenarios.survival import LEASE, pause
-
     async with replicated(tmp_path) as (it, servers):
         assert servers.main.child is not None
-        servers.main.child.send(signal.SIGSTOP)
+        servers.main.child.signal(signal.SIGSTOP)
         await servers.follows()
         await all_are_there(it, servers)
-        servers.main.child.send(signal.SIGCONT)
+        servers.main.child.signal(signal.SIGCONT)
         await servers.demoted()
         await pause(LEASE)
         assert clients_of(servers.main) == []
@@ -77,8 +64,6 @@ async def test_hang(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_by_hand(tmp_path: Path) -> None:
     """SENTINEL FAILOVER while both servers are well."""
-    from tests.scenarios.sentinels import MASTER, clients_of
-
     async with replicated(tmp_path) as (it, servers):
         servers.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)
         await servers.follows()
@@ -92,9 +77,6 @@ async def test_by_hand(tmp_path: Path) -> None:
 async def test_a_master_that_does_not_know(tmp_path: Path) -> None:
     """The Sentinels appoint another master, and the old one never hears of it (a partition): it goes on answering as a
     master, and is left all the same."""
-    from tests.scenarios.sentinels import MASTER, clients_of
-    from tests.scenarios.survival import until
-
     async with replicated(tmp_path) as (it, servers):
         for sentinel in servers.sentinels:
             sentinel.ask("SENTINEL", "REMOVE", MASTER)
@@ -112,7 +94,7 @@ async def test_over_tls(tmp_path: Path) -> None:
     """Sentinels and servers over TLS, each verified by its address: a failover is no different."""
     async with replicated(tmp_path, tls=True) as (it, servers):
         assert servers.main.child is not None
-        servers.main.child.send(signal.SIGKILL)
+        servers.main.child.signal(signal.SIGKILL)
         await servers.follows()
         await all_are_there(it, servers)
         await it.unhurt("kill -9 of the master, over TLS")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest_twisted
 
+from tests.children import Child, spawn
+from tests.ports import free_port
 from tests.scenarios.clients import Load
-from tests.scenarios.meshes import ROOT, free_port
+from tests.scenarios.meshes import ROOT
+from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
-
-if TYPE_CHECKING:
-    from tests.scenarios.stage import Stage
-    from tests.scenarios.survival import Child
+from wmesh.control.guard import guarded
 
 CONFIG = """
 [mesh]
@@ -37,12 +36,10 @@ routes = /pricing/
 
 def pricing(stage: Stage, port: int, id: str, incarnation: str = "") -> Child:
     """A pricing service that was told this of itself."""
-    from tests.scenarios.survival import Child
-
-    told = {"WMESH_INSTANCE_ID": id, "WMESH_INCARNATION": incarnation}
     program = str(ROOT / "examples" / "grocery" / "pricing.py")
-    child = Child.spawn([sys.executable, program, "--port", str(port)], {**os.environ, **told}, stage.folder())
-    stage.at_end(lambda: child.alive and child.send(signal.SIGKILL))
+    argv = guarded([sys.executable, program, "--port", str(port)])
+    child = spawn(argv, stage.folder(), WMESH_INSTANCE_ID=id, WMESH_INCARNATION=incarnation)
+    stage.at_end(lambda: child.signal(signal.SIGKILL))
     return child
 
 
@@ -95,7 +92,7 @@ async def test_an_address_that_was_taken_over(stage: Stage) -> None:
     await mesh.register("pricing-1")
     load = Load(mesh.client, "/pricing/api/prices")
     await load.until("pricing-1 answers", lambda served: served["pricing-1"] > 20)
-    await right.end(signal.SIGKILL)
+    await right.end()
     await mesh.until("unhealthy", "refused")
     wrong = pricing(stage, mesh.place, "pricing-2")
     await mesh.until("unhealthy", "answers as pricing-2, expected pricing-1")
@@ -106,7 +103,7 @@ async def test_an_address_that_was_taken_over(stage: Stage) -> None:
 
     await until("the wrong one was checked often enough to be taken for healthy", checked)
     assert load.served["pricing-2"] == 0, load.served
-    await wrong.end(signal.SIGKILL)
+    await wrong.end()
     pricing(stage, mesh.place, "pricing-1")
     await load.until("pricing-1 answers again", lambda served: served["pricing-1"] > 20)
     await load.stop()
@@ -120,15 +117,15 @@ async def test_never_the_first_good_result(stage: Stage) -> None:
     mesh = Mesh(stage)
     await mesh.begin()
     wrong = pricing(stage, mesh.place, "pricing-2")
-    await until("it listens", lambda: " listens on " in wrong.output)
+    await until("it listens", lambda: b" listens on " in wrong.output + wrong.errors)
     life = (await mesh.register("pricing-1"))["incarnation"]
     await mesh.until("unhealthy", "answers as pricing-2, expected pricing-1")
-    await wrong.end(signal.SIGKILL)
+    await wrong.end()
     earlier = pricing(stage, mesh.place, "pricing-1", "of-old")
     await mesh.until("unhealthy", f"answers as pricing-1/of-old, expected pricing-1/{life}")
     answer = await mesh.client.get("/pricing/api/prices")
     assert answer.status == 503, answer
-    await earlier.end(signal.SIGKILL)
+    await earlier.end()
     pricing(stage, mesh.place, "pricing-1", life)
     await mesh.until("healthy", "status 200")
     answer = await mesh.client.get("/pricing/api/prices")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import signal
 import socket
@@ -10,47 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.endpoints import SSL4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
+from tests.certificates import Authority
+from tests.ports import free_port
 from tests.scenarios.clients import Raw
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 
 network: Any = reactor
 
 GET = b"GET /where HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A key, and a certificate for localhost that it signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return key_file, certificate_file
 
 
 @pytest_twisted.ensureDeferred
@@ -125,14 +97,15 @@ async def test_tls(stage: Stage) -> None:
     """With a certificate, the gateway speaks TLS to clients that check it, tells instances that it was https, and plain
     HTTP to that port gets nowhere. A second, plain listener beside it says http."""
     ours = stage.instance("ours")
-    key, certificate = (stage.keep(path) for path in make_certificate(stage.folder()))
+    authority = Authority(stage.folder("authority"))
+    certificate, key = authority.issue("gateway", "localhost")
     secure, plain = free_port(), free_port()
     listen = f"\n    ssl:{secure}:privateKey={key}:certKey={certificate}\n    tcp:{plain}"
     mesh = static([ours.address], changes={"gateway": {"listen": listen}})
     program = await stage.gateway(mesh.text)
     assert any(f"https://localhost:{secure}/" in line for line in program.lines), program.output
 
-    root = trustRootFromCertificates([Certificate.loadPEM(certificate.read_text())])
+    root = trustRootFromCertificates([Certificate.loadPEM(Path(authority.ca).read_bytes())])
     trusting = BrowserLikePolicyForHTTPS(root)
     client = stage.client(f"https://localhost:{secure}", context=trusting)
     for _ in range(2):

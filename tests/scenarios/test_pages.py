@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
-from tests.scenarios.meshes import ROOT, free_port
+from tests.ports import free_port
+from tests.scenarios.meshes import ROOT
+from tests.scenarios.pages import blocks
 from tests.scenarios.stage import Stage
-from tests.scenarios.test_redis_cli import blocks
 from tests.scenarios.waiting import until
 from wmesh.config.parse import parse
 from wmesh.control.guard import guarded

@@ -14,14 +14,9 @@ from tests.scenarios.clients import Answer, Client, Load
 from tests.scenarios.instances import Instance
 from tests.scenarios.meshes import Mesh, static
 from tests.scenarios.stage import Stage
-from tests.scenarios.waiting import until
+from tests.scenarios.waiting import soon, until
 
 STATE = "/services/x/instances/{}/state"
-
-
-def soon(work: Any) -> Deferred[Any]:
-    """Begin it now, look at it later."""
-    return Deferred.fromCoroutine(work)
 
 
 class Flaky(Instance):

@@ -23,7 +23,9 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ProcessProtocol
 
 from tests.control.registry.scene import Server
-from tests.scenarios.meshes import ROOT, free_port
+from tests.ports import free_port
+from tests.scenarios.meshes import ROOT
+from tests.scenarios.pages import blocks
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 from wmesh.control.guard import guarded
@@ -44,12 +46,6 @@ MASKS = (
 )
 
 needs_real = pytest.mark.skipif(REAL is None, reason="there is no redis-cli on PATH")
-
-
-def blocks(page: str, language: str) -> list[list[str]]:
-    """The code blocks of a page in one language, as lines without their indentation."""
-    found = re.findall(rf"^\.\. code-block:: {language}\n\n((?: {{4}}.*\n|\n)+)", page, re.MULTILINE)
-    return [[line[4:] for line in text.rstrip("\n").split("\n")] for text in found]
 
 
 def dialogue(page: str) -> list[tuple[str, str, list[str]]]:

@@ -3,36 +3,19 @@ not one of them fails, that the gateway says what it lost, and that everything i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest_twisted
 
-if TYPE_CHECKING:
-    from tests.scenarios.survival import Scene
-
-
-@contextlib.asynccontextmanager
-async def scene(folder: Path) -> AsyncIterator[Scene]:
-    # Imported late: what imports the reactor must not do so before pytest-twisted has installed one.
-    from tests.scenarios.survival import Scene
-
-    made = Scene(folder)
-    try:
-        yield made
-    finally:
-        await made.end()
+from tests.scenarios.survival import LEASE, RECOVERY, Gateway, Scene, network, scene
+from tests.scenarios.waiting import pause, until
 
 
 @pytest_twisted.ensureDeferred
 async def test_kill_and_restart(tmp_path: Path) -> None:
     """kill -9, longer away than a lease, back without data: stale meanwhile, and told how long; then as before."""
-    from tests.scenarios.survival import LEASE, pause
-
     async with scene(tmp_path) as it:
         await it.begin()
         await it.valkey.kill()
@@ -52,15 +35,13 @@ async def test_kill_and_restart(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_stopped_for_ten_seconds(tmp_path: Path) -> None:
     """SIGSTOP for three times a lease: whoever could not renew is not evicted when it goes on."""
-    from tests.scenarios.survival import LEASE, pause
-
     async with scene(tmp_path) as it:
         await it.begin()
         assert it.valkey.child is not None
-        it.valkey.child.send(signal.SIGSTOP)
+        it.valkey.child.signal(signal.SIGSTOP)
         await pause(10.0)
         assert (await it.gateway.registry())["stale"]
-        it.valkey.child.send(signal.SIGCONT)
+        it.valkey.child.signal(signal.SIGCONT)
         await it.gateway.has(stale=False, instances=3)
         await pause(LEASE)
         assert await it.gateway.ids() == ["a", "b", "c"]
@@ -80,9 +61,7 @@ async def test_flushall(tmp_path: Path) -> None:
             preservation = (await it.gateway.registry())["preservation"]
             return not preservation["frozen"] and preservation["suspects"] == 0
 
-        from tests.scenarios.survival import until
-
-        await until("the freeze is over", over)
+        await until("the freeze is over", over, RECOVERY)
         await it.unhurt("FLUSHALL")
 
 
@@ -90,8 +69,6 @@ async def test_flushall(tmp_path: Path) -> None:
 async def test_emptied_and_nobody_renews(tmp_path: Path) -> None:
     """All holders fall silent and the server is emptied: passing instances serve as suspects, a dead one is dropped
     within seconds, and after `preserve_for` time decides."""
-    from tests.scenarios.survival import until
-
     async with scene(tmp_path) as it:
         await it.begin(preserve_for="6s")
         for instance in it.instances.values():
@@ -102,17 +79,17 @@ async def test_emptied_and_nobody_renews(tmp_path: Path) -> None:
             preservation = (await it.gateway.registry())["preservation"]
             return bool(preservation["frozen"] and preservation["held"] == 3)
 
-        await until("all three are held", held)
+        await until("all three are held", held, RECOVERY)
         (suspect, *_) = (await it.gateway.ask("/services/shop"))["instances"]
         assert suspect["available"] and "missing from the registry" in suspect["suspect"]["reason"], suspect
-        await it.instances["c"]._port.stopListening()
+        await it.instances["c"].stop_serving()
         await it.gateway.knows("a", "b")
         await it.unhurt("emptied, and nobody renews")
 
         async def gone() -> bool:
             return await it.gateway.ids(healthy=False) == []
 
-        await until("time has decided", gone)
+        await until("time has decided", gone, RECOVERY)
         assert "SELF-PRESERVATION of the registry: 3 of 3 leases vanished" in it.gateway.output
         assert "1 failed their checks, 2 were given up" in it.gateway.output
 
@@ -120,8 +97,6 @@ async def test_emptied_and_nobody_renews(tmp_path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_one_crash_is_evicted_in_time(tmp_path: Path) -> None:
     """Self-preservation delays nothing where one of three crashes: gone a second after its lease at the latest."""
-    from tests.scenarios.survival import LEASE, network, until
-
     async with scene(tmp_path) as it:
         await it.begin()
         await it.instances["c"].crash()
@@ -130,7 +105,7 @@ async def test_one_crash_is_evicted_in_time(tmp_path: Path) -> None:
         async def gone() -> bool:
             return "c" not in await it.gateway.ids(healthy=False)
 
-        await until("it is evicted", gone)
+        await until("it is evicted", gone, RECOVERY)
         assert network.seconds() - began < LEASE + 1.0
         await it.unhurt("one crash of three")
 
@@ -143,9 +118,7 @@ async def test_cut_in_the_middle_of_auth(tmp_path: Path) -> None:
         it.cable.cut_auth = 5
         it.cable.cut()
         await it.gateway.has(stale=True)
-        from tests.scenarios.survival import until
-
-        await until("five logins were cut", lambda: it.cable.cuts == 5)
+        await until("five logins were cut", lambda: it.cable.cuts == 5, RECOVERY)
         await it.gateway.has(stale=False, instances=3)
         await it.unhurt("cut in the middle of AUTH")
         assert "first-secret" not in it.gateway.output
@@ -156,15 +129,13 @@ async def test_password_rotation(tmp_path: Path) -> None:
     """The password changes and old connections are killed: served on from what is known, and the reason is told; when
     the old password holds again, the gateway comes back by itself. Restarted with the new one it serves at once what
     it remembers, though nobody can register yet."""
-    from tests.scenarios.survival import LEASE, Gateway, pause, until
-
     async with scene(tmp_path) as it:
         await it.begin(password="first-secret")
         it.valkey.ask("CONFIG", "SET", "requirepass", "second-secret")
         it.valkey.password = "second-secret"
         it.valkey.ask("CLIENT", "KILL", "TYPE", "normal")
         await it.gateway.has(stale=True)
-        await until("the reason is told", lambda: _problem(it, "WRONGPASS"))
+        await until("the reason is told", lambda: _problem(it, "WRONGPASS"), RECOVERY)
         await pause(LEASE + 1.0)
         assert await it.gateway.ids() == ["a", "b", "c"]
         it.valkey.ask("CONFIG", "SET", "requirepass", "first-secret")
@@ -172,7 +143,7 @@ async def test_password_rotation(tmp_path: Path) -> None:
         await it.gateway.has(stale=False, instances=3)
         await it.unhurt("password rotation")
 
-        await it.gateway.child.end(signal.SIGKILL)
+        await it.gateway.kill()
         it.valkey.ask("CONFIG", "SET", "requirepass", "third-secret")
         it.valkey.password = "third-secret"
         it.valkey.ask("FLUSHALL")
@@ -214,12 +185,13 @@ async def test_start_without_a_registry(tmp_path: Path) -> None:
         await it.unhurt("before the restart")
         snapshot = tmp_path / "var" / "registry-snapshot.json"
 
-        from tests.scenarios.survival import until
+        def written() -> bool:
+            return len(json.loads(snapshot.read_text())["instances"]) == 3
 
-        await until("it is written down", lambda: len(json.loads(snapshot.read_text())["instances"]) == 3)
-        await it.gateway.child.end(signal.SIGKILL)
+        await until("it is written down", written, RECOVERY)
+        await it.gateway.kill()
         await it.valkey.kill()
-        await it.instances["c"]._port.stopListening()
+        await it.instances["c"].stop_serving()
         await it.gateway.start()
         await it.gateway.knows("a", "b")
 
@@ -230,7 +202,7 @@ async def test_start_without_a_registry(tmp_path: Path) -> None:
         status = await it.gateway.registry()
         assert status["stale"] and status["preservation"]["suspects"] == 2, status
 
-        await it.gateway.child.end(signal.SIGKILL)
+        await it.gateway.kill()
         snapshot.write_text("{half a snap")
         await it.gateway.start("listening: ")
         assert await it.gateway.ids(healthy=False) == []

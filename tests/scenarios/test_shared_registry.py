@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-from pathlib import Path
 
 import pytest_twisted
 
 from tests.scenarios.clients import Client
-from tests.scenarios.meshes import Mesh, free_port, grocery, static
+from tests.scenarios.meshes import Mesh, grocery, static
 from tests.scenarios.stage import Stage
+from tests.scenarios.valkey import Valkey
 from tests.scenarios.waiting import until
-from wmesh.control.registry.embedded import find_server
 
 PRICE = "/walmart-pricing/api/price/12345"
 SECRET = "s3cret-and-long"
 
 
-def start_server(stage: Stage, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    server = subprocess.Popen(
-        [find_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", SECRET],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-    )
-
-    def end() -> None:
-        server.kill()
-        server.wait()
-
-    stage.at_end(end)
-    return server
-
-
-def meshes(port: int) -> tuple[Mesh, Mesh]:
+def meshes(valkey: Valkey) -> tuple[Mesh, Mesh]:
     """One that launches pricing, and one that only knows that there is such a service."""
-    registry = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "lease": "2s", "heartbeat": "500ms"}
+    registry = {"url": valkey.url(), "lease": "2s", "heartbeat": "500ms"}
     first = grocery("walmart-pricing", changes={"registry": registry})
     pricing = {"health_endpoint": "/health", "queue_length": "0"}
     second = static([], changes={"registry": registry, "service:walmart-pricing": pricing}, service=None)
@@ -48,12 +30,10 @@ async def answers(client: Client, status: int) -> bool:
 
 
 @pytest_twisted.ensureDeferred
-async def test_two_gateways(stage: Stage, tmp_path: Path) -> None:
+async def test_two_gateways(stage: Stage) -> None:
     """What one gateway launches, the other serves; an instance that is stopped is gone at both at once; one whose
     gateway is killed, when its checks fail or its lease ends. The server's password is never printed."""
-    port = free_port()
-    start_server(stage, tmp_path, port)
-    launching, looking = meshes(port)
+    launching, looking = meshes(await stage.valkey(SECRET))
     second = await stage.gateway(looking.text, name="second", ready=False)
     await second.says("listening: ")
     client = stage.client(looking.port)
@@ -80,14 +60,13 @@ async def test_two_gateways(stage: Stage, tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_server_goes_away(stage: Stage, tmp_path: Path) -> None:
+async def test_server_goes_away(stage: Stage) -> None:
     """A gateway serves on what it knew when its registry goes, longer than a lease, and finds it again."""
-    port = free_port()
-    server = start_server(stage, tmp_path, port)
-    launching, _ = meshes(port)
+    valkey = await stage.valkey(SECRET)
+    launching, _ = meshes(valkey)
     await stage.gateway(launching.text)
     client = stage.client(launching.port)
-    os.kill(server.pid, signal.SIGKILL)
+    await valkey.kill()
 
     async def registry() -> str:
         return str((await client.get("/health")).json["registry"])
@@ -104,7 +83,7 @@ async def test_server_goes_away(stage: Stage, tmp_path: Path) -> None:
         return bool((await client.get("/status")).json["uptime_seconds"] > began + 3.0)
 
     await until("three seconds have passed", longer_than_a_lease)
-    start_server(stage, tmp_path, port)
+    await valkey.start()
 
     async def connected() -> bool:
         assert await answers(client, 200)

@@ -6,8 +6,9 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
+from tests.ports import free_port
 from tests.scenarios.clients import Load
-from tests.scenarios.meshes import free_port, static
+from tests.scenarios.meshes import static
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 

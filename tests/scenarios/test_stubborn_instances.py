@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest_twisted
 
-from tests.scenarios.meshes import Mesh, free_port, grocery
+from tests.ports import free_port
+from tests.scenarios.meshes import Mesh, grocery
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 

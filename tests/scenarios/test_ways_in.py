@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Any
 
 import pytest_twisted
 
-from tests.control.registry.scene import Child, spawn, until
+from tests.children import Child, spawn
+from tests.ports import free_port
+from tests.waiting import until
 
 WMESH = [sys.executable, "-c", "import sys; from wmesh.cli import main; sys.exit(main())"]
 JSON = ["-H", "Content-Type: application/json"]
@@ -49,14 +50,6 @@ reactor.run()
 """
 
 
-def free_ports(count: int) -> list[int]:
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
-
-
 async def answer(argv: list[str]) -> tuple[int | None, str]:
     """Exit status and output of a command."""
     child = spawn(argv)
@@ -68,7 +61,7 @@ async def answer(argv: list[str]) -> tuple[int | None, str]:
 async def test_three_ways_in() -> None:
     """Each instance, however it came, takes requests; each leaves in its own way, and none stays behind."""
     folder = tempfile.mkdtemp(prefix="wmt-")
-    public, admin, plain, other = free_ports(4)
+    public, admin, plain, other = (free_port() for _ in range(4))
     config = Path(folder, "mesh.ini")
     config.write_text(CONFIG.format(folder=folder, public=public, admin=admin))
     twistd = os.path.join(os.path.dirname(sys.executable), "twistd")

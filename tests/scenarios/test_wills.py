@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +11,11 @@ import pytest_twisted
 
 from tests.scenarios.clients import Client, Load
 from tests.scenarios.instances import Instance
-from tests.scenarios.meshes import Mesh, free_port, static
+from tests.scenarios.meshes import Mesh, static
 from tests.scenarios.stage import Stage
-from tests.scenarios.test_shared_registry import SECRET, start_server
 from tests.scenarios.waiting import until
 
+SECRET = "s3cret-and-long"
 STATE = "/services/x/instances/{}/state"
 GUEST = "/service-mesh/registry/x/guest-1"
 
@@ -33,10 +30,6 @@ def mesh_at(registry: str, *instances: Instance) -> Mesh:
             "service:x": settings,
         },
     )
-
-
-def redis(port: int) -> str:
-    return f"redis://:{SECRET}@127.0.0.1:{port}/0"
 
 
 async def report(client: Client, id: str) -> Any:
@@ -56,13 +49,12 @@ async def passes(load: Load, name: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_two_gateways(stage: Stage, tmp_path: Path) -> None:
+async def test_two_gateways(stage: Stage) -> None:
     """Drained at one gateway, an instance gets nothing from the other either; the first is restarted and has not
     forgotten; made ready at the other, it serves at both. No request fails, from beginning to end."""
-    port = free_port()
-    start_server(stage, tmp_path, port)
+    valkey = await stage.valkey(SECRET)
     one, two = stage.instance("one"), stage.instance("two")
-    first_mesh, second_mesh = mesh_at(redis(port), one, two), mesh_at(redis(port), one, two)
+    first_mesh, second_mesh = mesh_at(valkey.url(), one, two), mesh_at(valkey.url(), one, two)
     first = await stage.gateway(first_mesh.text, name="first")
     await stage.gateway(second_mesh.text, name="second")
     at_first, at_second = stage.client(first_mesh.port), stage.client(second_mesh.port)
@@ -104,18 +96,17 @@ async def test_two_gateways(stage: Stage, tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_registry_is_away(stage: Stage, tmp_path: Path) -> None:
+async def test_the_registry_is_away(stage: Stage) -> None:
     """What is said then holds here at once, and the answer says that nobody else knows; not even a restart forgets it;
     and when Redis is back, with nothing in it, all obey."""
-    port = free_port()
-    server = start_server(stage, tmp_path, port)
+    valkey = await stage.valkey(SECRET)
     one, two = stage.instance("one"), stage.instance("two")
-    first_mesh, second_mesh = mesh_at(redis(port), one, two), mesh_at(redis(port), one, two)
+    first_mesh, second_mesh = mesh_at(valkey.url(), one, two), mesh_at(valkey.url(), one, two)
     first = await stage.gateway(first_mesh.text, name="first")
     await stage.gateway(second_mesh.text, name="second")
     at_first, at_second = stage.client(first_mesh.port), stage.client(second_mesh.port)
     load = Load(at_second, "/")
-    os.kill(server.pid, signal.SIGKILL)
+    await valkey.kill()
 
     async def noticed() -> bool:
         return bool((await at_first.get("/health")).json["registry"] == "disconnected")
@@ -133,7 +124,7 @@ async def test_the_registry_is_away(stage: Stage, tmp_path: Path) -> None:
     at_first = stage.client(first_mesh.port)
     assert (await report(at_first, two.address))["admin"] == "maint"
 
-    start_server(stage, tmp_path, port)
+    await valkey.start()
     await passes(load, "two")
     await load.stop()
     assert load.failures == []
@@ -195,16 +186,14 @@ async def serves(client: Client) -> bool:
 
 
 @pytest_twisted.ensureDeferred
-async def test_written_by_hand(stage: Stage, tmp_path: Path) -> None:
+async def test_written_by_hand(stage: Stage) -> None:
     """Nonsense in Redis is passed over with one warning, drains nobody, and is replaced by the next word; the admin
     side of the gateway obeys nobody from outside."""
-    port = free_port()
-    start_server(stage, tmp_path, port)
+    valkey = await stage.valkey(SECRET)
     one, two = stage.instance("one"), stage.instance("two")
-    mesh = mesh_at(redis(port), one, two)
+    mesh = mesh_at(valkey.url(), one, two)
     will = '{"v":1,"until":9000000000000,"state":{"is":"%s","since":5,"by":"me"}}'
-    await until("Valkey is there", lambda: is_there(port))
-    hand_in(port, "HSET", "{wmesh}:wills", f"x/{two.address}", will % "asleep", "wmesh-admin/self", will % "drain")
+    valkey.ask("HSET", "{wmesh}:wills", f"x/{two.address}", will % "asleep", "wmesh-admin/self", will % "drain")
     program = await stage.gateway(mesh.text)
     await program.says("A will in the registry is passed over")
     client = stage.client(mesh.port)
@@ -214,24 +203,5 @@ async def test_written_by_hand(stage: Stage, tmp_path: Path) -> None:
     await passes(load, "two")
     await load.stop()
     assert load.failures == []
-    assert b'"is":"drain"' in hand_in(port, "HGET", "{wmesh}:wills", f"x/{two.address}")
+    assert b'"is":"drain"' in valkey.ask("HGET", "{wmesh}:wills", f"x/{two.address}")
     assert program.output.count("A will in the registry is passed over") == 1
-
-
-def is_there(port: int) -> bool:
-    try:
-        return hand_in(port, "PING").startswith(b"+")
-    except ConnectionRefusedError:
-        return False
-
-
-def hand_in(port: int, *words: str) -> bytes:
-    """One command of somebody who speaks to Redis himself."""
-    answer = b""
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
-        for command in (("AUTH", SECRET), words):
-            parts = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in command)
-            connection.sendall(b"*%d\r\n%b" % (len(command), parts))
-            answer = connection.recv(65536)
-            assert not answer.startswith(b"-"), answer
-    return answer

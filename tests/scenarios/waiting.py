@@ -55,3 +55,8 @@ async def steady(what: str, value: Callable[[], object], still: float = 0.3, sec
 def pause(seconds: float) -> Deferred[None]:
     """For pacing; never in the hope that something will have happened by then."""
     return deferLater(clock, seconds)
+
+
+def soon(work: Any) -> Deferred[Any]:
+    """Begin it now, look at it later."""
+    return Deferred.fromCoroutine(work)

@@ -200,6 +200,7 @@ _CODINGS = (
         HELLO,
         statuses=BAD_OR_UNKNOWN,
         closes=True,
+        doubtful=True,
     ),
     either(
         "chunked-http-1.0-keep-alive",
@@ -208,6 +209,7 @@ _CODINGS = (
         HELLO,
         statuses=BAD_OR_UNKNOWN,
         closes=True,
+        doubtful=True,
     ),
     either(
         "chunked-nul",
@@ -300,6 +302,7 @@ _TOGETHER = (
         EMPTY,
         statuses=BAD_OR_UNKNOWN,
         closes=True,
+        doubtful=True,
     ),
     either(
         "both-folded",

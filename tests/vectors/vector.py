@@ -21,6 +21,7 @@ BAD_BODY = frozenset((CUT, 400, 413, 500, 502))
 TOO_MUCH = frozenset((400, 413, 414, 431))
 GATEWAY_FAULT = frozenset((500, 502, 503, 504))
 
+ASKED = b"GET /v HTTP/1.1\r\nHost: x\r\n\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 """What must never become a request of its own."""
 
@@ -44,7 +45,8 @@ class Reached:
 class RequestVector:
     """`closes`: after this the connection must end; `keeps`: it must go on (None and False: either is right).
 
-    `refused` is empty where refusing is wrong; `reached` is None where forwarding is.
+    `refused` is empty where refusing is wrong; `reached` is None where forwarding is. `doubtful`: HTTP/1.0 knows no
+    chunks, so that to take none of them for the body is wrong today, but no danger on a connection that ends then.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RequestVector:
     reached: tuple[Reached, ...] | None = None
     closes: bool = False
     keeps: bool = False
+    doubtful: bool = False
 
     @property
     def is_head(self) -> bool:
@@ -75,6 +78,8 @@ class AnswerVector:
     """`said` is what the instance says to a plain request, and with `ends` it closes the connection then.
 
     `faulty`: an answer of the gateway's own (GATEWAY_FAULT) is right; `cut`: so is one that visibly breaks off.
+    `deceives`: its end is missing, or can be seen at two places, so that whoever gets it as a whole one is deceived.
+    `doubtful` as above.
     """
 
     name: str
@@ -84,7 +89,9 @@ class AnswerVector:
     faulty: bool = False
     cut: bool = False
     ends: bool = False
-    asked: bytes = b"GET /v HTTP/1.1\r\nHost: x\r\n\r\n"
+    asked: bytes = ASKED
+    deceives: bool = False
+    doubtful: bool = False
 
     @property
     def is_head(self) -> bool:
@@ -120,7 +127,13 @@ def passes(name: str, section: str, sent: bytes, *reached: Reached, keeps: bool 
 
 
 def either(
-    name: str, section: str, sent: bytes, *reached: Reached, statuses: frozenset[int] = BAD, closes: bool = False
+    name: str,
+    section: str,
+    sent: bytes,
+    *reached: Reached,
+    statuses: frozenset[int] = BAD,
+    closes: bool = False,
+    doubtful: bool = False,
 ) -> RequestVector:
     """A gateway may refuse it, or forward it as these."""
-    return RequestVector(name, section, sent, refused=statuses, reached=reached, closes=closes)
+    return RequestVector(name, section, sent, refused=statuses, reached=reached, closes=closes, doubtful=doubtful)

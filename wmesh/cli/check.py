@@ -17,6 +17,7 @@ from typing import Any
 
 from wmesh.certificates import check_services
 from wmesh.config import Loaded
+from wmesh.config.routes import own_options
 from wmesh.control.registry.tls import check_files
 from wmesh.errors import ConfigError, RegistryError
 from wmesh.model import MeshConfig, NamedInstances, ServiceSpec
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         check_services(loaded.config.services, loaded.origins, arguments.config)
         for spec in loaded.config.services:
             fixed_answer(spec)
+            for route in spec.routes:
+                fixed_answer(spec.on(route), f"route:{route.name}" if route.name else "")
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -74,6 +77,10 @@ def summary(source: str, loaded: Loaded) -> Iterator[str]:
             routes = ", ".join(map(str, spec.routes)) or "no route"
             columns = f"{spec.strategy:{strategy_width}}  {_instances(spec):{source_width}}  {routes}"
             yield f"  {spec.name:{name_width}}  {columns}"
+            for route in spec.routes:
+                if route.name:
+                    own = ", ".join(f"{name} = {value or '(empty)'}" for name, value in own_options(route).items())
+                    yield f"  {'':{name_width}}  [route:{route.name}] {route}: {own or 'as the service'}"
     for variable in sorted({origin.variable for origin in loaded.origins.values() if origin.variable}):
         yield f"override: {variable} in the environment"
     for note in config.notes:

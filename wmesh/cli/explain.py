@@ -87,10 +87,18 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     if document.get("service") is None:
         yield f"pick       nobody: {document['why']}"
         return
+    if document.get("section"):
+        options = document.get("options") or {}
+        own = [f"{name} = {options.get(name) or '(empty)'}" for name in document.get("overridden") or ()]
+        yield f"section    [{document['section']}]{': ' if own else ''}{', '.join(own)}"
     yield f"service    {document['service']}, {document['strategy']}"
     for name, label in (("subset", "subset"), ("zone", "zone"), ("key", "hashed"), ("bound", "bound to")):
         if document.get(name):
             yield f"{label:<10} {document[name]}"
+    if document.get("hedging"):
+        after, samples = document["hedging"].get("after_ms"), document["hedging"].get("samples")
+        known = "" if samples is None else f"; {samples} answers are known"
+        yield f"hedged     {f'after {after:g} ms' if after is not None else 'not yet'}{known}"
     if document["panic"]:
         yield "panic      too few are well, so the evidence is not believed"
     yield f"pick       {document['pick'] or 'nobody'}: {document['why']}"

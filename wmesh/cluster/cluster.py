@@ -11,15 +11,14 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from wmesh.cluster.breaker import CLOSED, OPEN, Breaker
-from wmesh.cluster.ewma import PeakEwma
 from wmesh.cluster.gradient import Gradient
 from wmesh.cluster.member import Member
-from wmesh.cluster.outcome import Outcome, Refusal
+from wmesh.cluster.outcome import Outcome
 from wmesh.cluster.outlier import outliers, spare
 from wmesh.cluster.selection import Selection
 from wmesh.events import BreakerChanged, EjectionChanged, Event
 from wmesh.interfaces import Strategy
-from wmesh.model import AdminState, Health, ServiceSpec, Subset
+from wmesh.model import AdminState, ServiceSpec, Subset
 
 NEVER = float("inf")
 _by_id = attrgetter("record.id")
@@ -131,19 +130,20 @@ class Cluster:
             most = self.spec.max_connections
             self.limit = min(self.gradient.limit, most) if most else self.gradient.limit
 
-    def failed(self, member: Member, outcome: Outcome, now: float) -> None:
+    def failed(self, member: Member, outcome: Outcome, on_probation: bool, now: float) -> None:
         """One more failure that counts: enough of them in a row eject the member, if it can be spared."""
         outlier = self.spec.outlier
         # WHY not at every further failure: where nobody can be spared, each question passes over all members. Who is on
         # probation after an ejection has no credit any more.
-        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or member.on_probation)
+        row = outlier.consecutive and (member.streak % outlier.consecutive == 0 or on_probation)
         if outlier.enabled and row and member.eligible(now) and spare(self.members.values(), outlier, now):
             reason = f"{_times(member.streak, 'failure')} in a row, the last one {outcome.name.lower()}"
-            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now)
+            self.eject(member, reason, outcome is not Outcome.SERVER_ERROR, now, on_probation)
 
-    def eject(self, member: Member, reason: str, provable: bool, now: float) -> None:
-        """Take a member out by what its traffic shows. Whether it can be spared is for the caller to know."""
-        seconds = member.ejection.begin(self.spec.outlier, reason, provable, now)
+    def eject(self, member: Member, reason: str, provable: bool, now: float, again: bool = False) -> None:
+        """Take a member out by what its traffic shows; `again`: before it had shown that it is well. Whether it can be
+        spared is for the caller to know."""
+        seconds = member.ejection.begin(self.spec.outlier, reason, provable, again, now)
         member.streak = 0
         member.doubt()
         self.stale = True
@@ -153,29 +153,29 @@ class Cluster:
         """An ejection is over: it gets its traffic back little by little, and is not judged by what was before."""
         member.ejection.until = min(member.ejection.until, now)
         member.ejection.reason = ""
-        member.streak = 0
         if member.breaker is not None:
             member.breaker.window.clear()
         member.growth.begin(self.spec.breaker.ramp, now)
         member.on_probation = bool(self.spec.breaker.ramp)
-        member.latency = PeakEwma()
+        member.begin_again(now)
         self.stale = True
         self.tell(EjectionChanged(self.spec.name, member.record.id, 0.0, reason))
 
     def checked(self, member: Member, ok: bool, now: float) -> None:
-        """An active check of a member that traffic took out ended. Enough good ones bring it back, where a check can
-        prove the opposite of what was seen: that connections are answered, or that it is well after it was not.
+        """An active check of a member that traffic took out, or whose breaker is open, ended. Enough good ones bring it
+        back (to be tried, where the breaker is), if a check can prove the opposite of what was seen: that connections
+        are answered, or that it is well after it was not.
         """
-        ejection = member.ejection
-        if now >= ejection.until:
+        ejection, breaker = member.ejection, member.breaker
+        opened = breaker is not None and breaker.state is OPEN
+        if now >= ejection.until and not opened:
             return
-        if not ok:
-            ejection.provable = True
-            ejection.passes = 0
-            return
-        ejection.passes += 1
-        if ejection.provable and ejection.passes >= self.spec.check.rise:
-            self.readmit(member, f"{ejection.passes} checks passed", now)
+        if ejection.disproved(ok, self.spec.check.rise):
+            if now < ejection.until:
+                self.readmit(member, f"{ejection.passes} checks passed", now)
+            if breaker is not None and opened:
+                breaker.hasten(now)
+                self.stale = True
 
     def moved(self, member: Member | None, breaker: Breaker, now: float) -> None:
         """A breaker changed its state: of `member`, or the service's own."""
@@ -183,9 +183,11 @@ class Cluster:
         state = breaker.state
         if member is not None:
             member.doubt()
+            if state is OPEN and now >= member.ejection.until:
+                member.ejection.want_proof(False)
         if member is not None and state is CLOSED:
             member.growth.begin(self.spec.breaker.ramp, now)
-            member.latency = PeakEwma()
+            member.begin_again(now)
         name = member.record.id if member is not None else ""
         old = breaker.before.name.lower()
         self.tell(BreakerChanged(self.spec.name, name, old, state.name.lower(), breaker.reason))
@@ -264,16 +266,16 @@ class Cluster:
             left = spare(self.members.values(), self.spec.outlier, now) if found else 0
             for member, reason in found:
                 if left and member.eligible(now):
-                    self.eject(member, reason, False, now)
+                    self.eject(member, reason, False, now, member.probation())
                     left -= 1
         if self.waiting:
             self.serve(now)
 
     def joined(self, member: Member, now: float) -> None:
-        """A member became healthy. It starts slowly, unless nobody served before it or all are as new as it is."""
+        """A member became healthy, or was handed back by the operator. It starts slowly, unless nobody served
+        before it or all are as new as it is."""
         self.stale = True
-        # How it was before it was out says nothing of how it is now.
-        member.latency = PeakEwma()
+        member.begin_again(now)
         if member.breaker is not None:
             member.breaker.hasten(now)
         if not self.eligible or self.panicking:
@@ -289,22 +291,6 @@ class Cluster:
     def queued(self) -> int:
         """How many requests wait."""
         return sum(selection.waiting for selection in self.waiting)
-
-    def refusal(self, now: float) -> Refusal:
-        """Why nobody at all is there to choose from. Cold: looks at every member."""
-        members = self.members.values()
-        recent = now - self.last_available < self.spec.queue.timeout
-        if not members:
-            expected = recent or bool(self.spec.command)
-            return Refusal("no_instances", "no instance is registered", 2, expected)
-        if any(member.health.state is Health.UNKNOWN and member.admin is AdminState.READY for member in members):
-            return Refusal("starting", "instances are starting and have passed no check yet", passing=True)
-        opened = [member.breaker for member in members if member.breaker and member.breaker.state is not CLOSED]
-        if opened:
-            wait = min(breaker.until for breaker in opened) - now
-            detail = f"the circuit breakers of {len(opened)} of {len(members)} instances are open: {opened[0].reason}"
-            return Refusal("circuit_open", detail, max(1, round(wait)))
-        return Refusal("no_healthy_instance", f"none of {len(members)} instances may take requests", 2)
 
 
 def _guarded(spec: ServiceSpec) -> bool:

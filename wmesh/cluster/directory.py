@@ -151,12 +151,18 @@ class Directory:
         member = self.member(*key)
         if member is None:
             return
-        changed = member.admin is not event.state
+        before = member.admin
+        changed = before is not event.state
         if changed or event.lasting:
             member.admin, member.admin_since, member.admin_by = event.state, since, event.by
         if changed:
+            cluster = self.clusters[event.service]
             member.doubt()
-            self.clusters[event.service].stale = True
+            cluster.stale = True
+            if before is AdminState.MAINT and member.health.state is Health.HEALTHY:
+                # Nobody knows what was done to it. Out of DRAIN it is warm: checked all the time, and still connected
+                # (HAProxy starts slowly in the one case and not in the other, too).
+                cluster.joined(member, self._clock())
             self._tell(event)
 
     def _set_weight(self, event: WeightChanged) -> None:

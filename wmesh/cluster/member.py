@@ -60,18 +60,31 @@ class Ejection:
         self.reason = ""
         self.usual = 0.0
 
-    def begin(self, spec: OutlierSpec, reason: str, provable: bool, now: float) -> float:
-        """Out from `now` on; answers for how many seconds. Time spent well has made up for earlier ones."""
-        if self.count:
+    def begin(self, spec: OutlierSpec, reason: str, provable: bool, again: bool, now: float) -> float:
+        """Out from `now` on; answers for how many seconds. Time spent well has made up for earlier ones, but not where
+        it is out `again`, before it had shown that it is well."""
+        if self.count and not again:
             self.count -= min(self.count, int(max(0.0, now - self.until) / spec.ejection_time))
         self.count += 1
         seconds = min(spec.ejection_time * self.count, spec.max_ejection_time)
         self.until = now + seconds
         self.since = now
         self.reason = reason
+        self.want_proof(provable)
+        return seconds
+
+    def want_proof(self, provable: bool) -> None:
+        """From now on good checks count; `provable`: those alone are a proof, else a bad one has to come before."""
         self.provable = provable
         self.passes = 0
-        return seconds
+
+    def disproved(self, ok: bool, rise: int) -> bool:
+        """A check ended; True if that makes enough good ones to prove that it is well again."""
+        if not ok:
+            self.want_proof(True)
+            return False
+        self.passes += 1
+        return self.provable and self.passes >= rise
 
 
 class Member:
@@ -80,13 +93,13 @@ class Member:
     `in_flight` counts tickets out now; `limit` bounds it (0: no bound) and is `most` but for a ramp. `share` is weight
     times `ramp`, for strategies; both are as of the last refresh of the cluster. `gated` says that `admits` has to be
     asked before a pick is taken. It is `gone` once the cluster has it no longer. `streak` counts failures in a row;
-    `on_probation`, while it grows back after an ejection, one is enough. `pool` belongs to the data plane, which keeps
-    its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt (bench: small).
-    `settled`: it may take requests, and neither time nor anything but what doubts it changes that or its share, so
-    that a refresh of the cluster need not look at it. `suspect` says why its source does not vouch for it any more,
-    since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever: suspicion is no
-    verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how many seconds its
-    last check took (None: there was none), `warning` what that found that an operator should see to.
+    `on_probation`, while it grows back after an ejection and has not answered yet, one is enough. `pool` belongs to the
+    data plane, which keeps its idle connections there. WHY a slot and not a mapping beside: it is read once per attempt
+    (bench: small). `settled`: it may take requests, and neither time nor anything but what doubts it changes that or
+    its share, so that a refresh of the cluster need not look at it. `suspect` says why its source does not vouch for it
+    any more, since `suspect_since`; it is empty otherwise. A suspect whose checks pass takes requests as ever:
+    suspicion is no verdict. `load` is the last report of what it uses, which came at `load_since`. `checked` is how
+    many seconds its last check took (None: there was none), `warning` what that found that an operator should see to.
     `directed` is the weight that an operator gave it.
     """
 
@@ -180,6 +193,17 @@ class Member:
             return False
         return self.breaker is None or self.breaker.permit(now)
 
+    def begin_again(self, now: float) -> None:
+        """It is back: how it was before it was out says nothing of how it is now."""
+        self.latency = PeakEwma(since=now)
+        self.streak = 0
+
+    def probation(self) -> bool:
+        """Is it still `on_probation`? Grown back without one answer, for the first request still waits, is no proof."""
+        if self.on_probation:
+            self.on_probation = self.ramp < 1.0 or self.latency.level is None
+        return self.on_probation
+
     def doubt(self) -> None:
         """Something speaks against it that strategies may not have heard of yet: ask it before each pick is taken."""
         self.doubted = self.gated = True
@@ -206,7 +230,7 @@ class Member:
         """Bring `ramp`, `share`, `limit` and `gated` up to date. Answers when to do so again."""
         self.ramp = ramp = self.growth.factor(now)
         self.share = self.weight * ramp
-        self.on_probation = self.on_probation and ramp < 1.0
+        self.probation()
         self.limit = ceil(self.most * ramp)
         breaker = self.breaker
         self.doubted = False

@@ -2,13 +2,15 @@
 
 The factor grows linearly from a tenth to one over the window (Envoy's slow start with aggression 1.0 and
 `min_weight_percent` 10). It is applied to the weight and to the instance's own limit of requests in flight, as HAProxy
-does. Strategies are told in steps of a second or more; in between nothing changes.
+does. Strategies are told in steps of a second or more, in shorter ones only where all of it takes a few seconds; in
+between nothing changes.
 """
 
 from __future__ import annotations
 
 LEAST = 0.1
 STEPS = 30
+FEWEST = 5
 
 
 class Ramp:
@@ -37,4 +39,6 @@ class Ramp:
 
     def next_step(self, now: float) -> float:
         """When the factor is worth looking at again."""
-        return now + max(1.0, self.window / STEPS) if self.window else float("inf")
+        if not self.window:
+            return float("inf")
+        return now + max(min(1.0, self.window / FEWEST), self.window / STEPS)

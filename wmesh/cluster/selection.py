@@ -16,10 +16,11 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from wmesh.cluster.breaker import CLOSED
 from wmesh.cluster.outcome import Refusal
 from wmesh.cluster.ticket import Ticket
 from wmesh.interfaces import Strategy
-from wmesh.model import Subset
+from wmesh.model import AdminState, Health, Subset
 
 if TYPE_CHECKING:
     from wmesh.cluster.cluster import Cluster
@@ -65,7 +66,7 @@ class Waiter:
 
 class Selection:
     """`members` are those that the strategy chooses from now; `far` those of other zones, for when none of them can.
-    `waiting` counts requests in the queue. `plain`: no limit, breaker or other zone has a say on who is picked.
+    `waiting` counts requests in the queue. `plain`: neither a breaker of the service nor another zone has a say.
     """
 
     __slots__ = (
@@ -106,7 +107,8 @@ class Selection:
         cluster = self.cluster
         if (cluster.stale and now >= cluster.refresh_from) or now >= cluster.review_at:
             cluster.refresh(now)
-        if self.plain and not prefer and not self.waiting:
+        limit = cluster.limit
+        if self.plain and not prefer and not self.waiting and (not limit or cluster.in_flight < limit):
             # What nearly every request takes: the same as `_take`, where nothing of it can apply.
             member = self.strategy.pick(key, tried, now)
             if member is not None and member.gated and not member.admits(now):
@@ -210,7 +212,7 @@ class Selection:
         if not self.members and not self.far:
             if self.subset and self.cluster.eligible:
                 return Refusal("no_instances", f"no available instance belongs to the subset{self.subset}", 2)
-            return self.cluster.refusal(now)
+            return self.nobody(now)
         trying = None
         for member in chain(self.members, self.far):
             if member not in tried:
@@ -223,6 +225,28 @@ class Selection:
         detail = f"all trials of a half-open circuit breaker are on their way: {trying.reason}"
         return Refusal("circuit_open", detail, max(1, round(trying.until - now)))
 
+    def nobody(self, now: float) -> Refusal:
+        """Why nobody at all is there to choose from. Cold: looks at every member."""
+        cluster = self.cluster
+        members = cluster.members.values()
+        recent = now - cluster.last_available < cluster.spec.queue.timeout
+        if not members:
+            expected = recent or bool(cluster.spec.command)
+            return Refusal("no_instances", "no instance is registered", 2, expected)
+        if any(member.health.state is Health.UNKNOWN and member.admin is AdminState.READY for member in members):
+            return Refusal("starting", "instances are starting and have passed no check yet", passing=True)
+        well = sum(member.eligible(now) for member in members)
+        if well and cluster.panicking:
+            threshold = f"panic_threshold is {cluster.spec.panic_threshold} %, and panic = none"
+            detail = f"only {well} of {len(members)} instances may take requests: {threshold}"
+            return Refusal("no_healthy_instance", detail, 2)
+        opened = [member.breaker for member in members if member.breaker and member.breaker.state is not CLOSED]
+        if opened:
+            wait = min(breaker.until for breaker in opened) - now
+            detail = f"the circuit breakers of {len(opened)} of {len(members)} instances are open: {opened[0].reason}"
+            return Refusal("circuit_open", detail, max(1, round(wait)))
+        return Refusal("no_healthy_instance", f"none of {len(members)} instances may take requests", 2)
+
     def rebuild(self, eligible: Sequence[Member]) -> None:
         """Take over who is eligible: of them, those of the subset, and if there are enough those of our zone."""
         if self.subset:
@@ -231,11 +255,14 @@ class Selection:
         here = self.cluster.zone
         self.far = [member for member in eligible if zone_of(member) != here] if len(near) < len(eligible) else ()
         cluster = self.cluster
-        self.plain = not (self.far or cluster.limit or cluster.breaker or cluster.trying)
+        self.plain = not (self.far or cluster.breaker or cluster.trying)
         self.strategy.rebuild(near)
 
     def _near(self, eligible: Sequence[Member]) -> Sequence[Member]:
-        """Those of our zone, as long as at least half of our zone is well: then they can be trusted to bear it."""
+        """Those of our zone, as long as at least half of our zone is well: then they can be trusted to bear it. In a
+        panic nobody knows who is well, and those of other zones may be."""
+        if self.cluster.panicking:
+            return eligible
         zone = self.cluster.zone
         near = [member for member in eligible if zone_of(member) == zone]
         there = sum(

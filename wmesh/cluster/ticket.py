@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmesh.cluster.breaker import CLOSED
 from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import CANCELLED, OK, Outcome
 
@@ -81,19 +82,38 @@ class Ticket:
         if cluster.waiting:
             cluster.serve(now, member)
 
+    def outrun(self, now: float) -> None:
+        """Give it back: another instance answered the same request first. That is no failure, but it took at least so
+        long. Less than is usual for it says nothing, and must not make it look faster.
+        """
+        cluster, member = self._cluster, self.member
+        if cluster is None:
+            return
+        seconds, usual = now - self.started, member.latency.value(now)
+        if usual is None or seconds > usual:
+            member.latency.observe(seconds, now)
+            # A trial that nobody waited for to its end has proved nothing.
+            if member.breaker is not None and member.breaker.state is CLOSED:
+                self._tell_instance(cluster, False, seconds, now)
+        self.release(CANCELLED, now)
+
     def _failed(self, cluster: Cluster, outcome: Outcome, now: float) -> None:
         """The attempt failed, and its instance is to blame."""
         member, seconds = self.member, now - self.started
         member.failures += 1
         cluster.failures += 1
-        # A failure must never look fast: it is charged as the longest wait that a good answer may take.
-        member.latency.observe(max(seconds, cluster.spec.timeout_first_byte), now)
         counts = outcome in cluster.breaking
-        member.streak = member.streak + 1 if counts else 0
+        # What was sent before it was out, and fails when it is back, is what it was out for already.
+        fresh = self.started >= member.latency.since
+        on_probation = member.probation()
+        if fresh:
+            # A failure must never look fast: it is charged as the longest wait that a good answer may take.
+            member.latency.charge(max(seconds, cluster.spec.timeout_first_byte), now)
+            member.streak = member.streak + 1 if counts else 0
         self._tell_instance(cluster, counts, seconds, now)
         self._tell_service(cluster, counts, seconds, now)
-        if counts:
-            cluster.failed(member, outcome, now)
+        if counts and fresh:
+            cluster.failed(member, outcome, on_probation, now)
 
     def _tell_instance(self, cluster: Cluster, failed: bool, seconds: float, now: float) -> None:
         """Evidence for the breaker of the instance, if there is one."""

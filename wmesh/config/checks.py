@@ -16,12 +16,14 @@ from wmesh.config.draft import Draft
 from wmesh.config.health_rules import check_health
 from wmesh.config.places import bound_port
 from wmesh.config.retry_rules import check_retries
+from wmesh.config.routes import route_section
 from wmesh.config.schema import RESERVED, SERVICE
 from wmesh.config.tls_rules import check_tls
-from wmesh.config.traffic_rules import check_traffic
+from wmesh.config.traffic_rules import check_orders, check_traffic
 from wmesh.config.units import show_duration
 from wmesh.config.wording import did_you_mean
-from wmesh.model import Address, MeshConfig, ServiceSpec, StaticInstance
+from wmesh.model import Address, MeshConfig, RouteSpec, ServiceSpec, StaticInstance
+from wmesh.policy.routing import normal_prefix
 
 
 def check(draft: Draft, config: MeshConfig) -> None:
@@ -33,6 +35,7 @@ def check(draft: Draft, config: MeshConfig) -> None:
         check_traffic(draft, section_of(spec), config, spec)
         check_tls(draft, section_of(spec), spec)
         check_retries(draft, section_of(spec), spec)
+        _route_sections(draft, spec)
     _lease(draft, config)
     _known_dependencies(draft, config)
     _cycles(draft, config)
@@ -123,25 +126,51 @@ def _cycles(draft: Draft, config: MeshConfig) -> None:
                 ahead.append(iter(waits_for[name]))
 
 
+def _route_sections(draft: Draft, spec: ServiceSpec) -> None:
+    """What holds for a service must hold for it as each of its routes has it."""
+    for name in draft.routes:
+        section = route_section(name)
+        if draft.parents.get(section) != section_of(spec):
+            continue
+        if not spec.proxy_enabled:
+            where = draft.origin(section_of(spec), "proxy_enabled")
+            message = f"no request reaches {spec.name}: it has proxy_enabled = no ({where})"
+            draft.complain(section, "service", message, "take this section out, or that line")
+        # All routes of a section have the same options.
+        route = next((route for route in spec.routes if route.name == name), None)
+        if route is not None:
+            check_orders(draft, section)
+            check_retries(draft, section, spec.on(route))
+
+
 def _routes(draft: Draft, config: MeshConfig) -> None:
-    """No two services may claim the same requests."""
+    """No two services, and no two sections of routes, may claim the same requests."""
     claimed: dict[tuple[str, str], tuple[str, str]] = {}
     if config.gateway.admin_listen:
-        claimed.update(
-            ((route.host, route.prefix), ("gateway", "admin_routes")) for route in config.gateway.admin_routes
-        )
+        for route in config.gateway.admin_routes:
+            claimed[route.host, normal_prefix(route.prefix)] = "gateway", "admin_routes"
     for spec in config.services:
-        section = section_of(spec)
-        if not draft.sound(section, "routes"):
-            continue
-        for route in spec.routes:
-            other, option = claimed.setdefault((route.host, route.prefix), (section, "routes"))
-            if other != section:
-                owner, hint = f"[{other}]", "give one of them another"
-                if other == "gateway":
-                    owner, hint = f"{RESERVED} ([gateway] admin_routes)", "change [gateway] admin_routes, or this route"
-                message = f"the route {route} is taken already by {owner} ({draft.origin(other, option)})"
-                draft.complain(section, "routes", message, hint)
+        if draft.sound(section_of(spec), "routes"):
+            for route in spec.routes:
+                if not route.name:
+                    _claim(draft, claimed, route, section_of(spec), "routes")
+    for name in draft.routes:
+        for route in draft.value(route_section(name), "match"):
+            _claim(draft, claimed, route, route_section(name), "match")
+
+
+def _claim(
+    draft: Draft, claimed: dict[tuple[str, str], tuple[str, str]], route: RouteSpec, section: str, option: str
+) -> None:
+    """Complain if another section has the route."""
+    other, its = claimed.setdefault((route.host, normal_prefix(route.prefix)), (section, option))
+    if other == section:
+        return
+    owner, hint = f"[{other}]", "give one of them another"
+    if other == "gateway":
+        owner, hint = f"{RESERVED} ([gateway] admin_routes)", "change [gateway] admin_routes, or this route"
+    message = f"the route {route} is taken already by {owner} ({draft.origin(other, its)})"
+    draft.complain(section, option, message, hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Draft:
     """What the stages share.
 
     `declared` are all names that some `[service:NAME]` has, also bad ones; `strategies` all that a service may name.
+    `parents` are the sections of services by those of routes: what a route does not say, its service says.
     """
 
     def __init__(self, source: str, strategies: Collection[str] = tuple(STRATEGIES)) -> None:
@@ -44,6 +45,8 @@ class Draft:
         self.notes: list[str] = []
         self.headers: dict[str, int] = {}
         self.services: list[str] = []
+        self.routes: list[str] = []
+        self.parents: dict[str, str] = {}
         self.declared: set[str] = set()
         self._values: dict[str, dict[str, Any]] = {}
         self._origins: dict[tuple[str, str], Origin] = {}
@@ -61,15 +64,16 @@ class Draft:
         self._origins[section, option] = origin
 
     def given(self, section: str, option: str) -> bool:
-        """Whether file or environment give a usable value."""
+        """Whether file or environment give a usable value, in this very section."""
         return option in self._values.get(section, ())
 
     def sound(self, section: str, *options: str) -> bool:
         """Whether none of these options was given an unusable value."""
-        return self._broken.isdisjoint((section, option) for option in options)
+        return self._broken.isdisjoint((self._home(section, option), option) for option in options)
 
     def value(self, section: str, option: str) -> Any:
         """The given value, or the default."""
+        section = self._home(section, option)
         if self.given(section, option):
             return self._values[section][option]
         kind = kind_of(section)
@@ -77,14 +81,21 @@ class Draft:
         return kind.default(kind.options[option])
 
     def origin(self, section: str, option: str) -> Origin:
-        return self._origins.get((section, option), Origin())
+        return self._origins.get((self._home(section, option), option), Origin())
+
+    def _home(self, section: str, option: str) -> str:
+        """The section that says what this option is in `section`: itself, or its parent."""
+        parent = self.parents.get(section)
+        kind = kind_of(section)
+        said = (section, option) in self._origins or (kind is not None and option in kind.options)
+        return section if parent is None or said else parent
 
     def values_of(self, section: str) -> dict[str, Any]:
         return dict(self._values.get(section, {}))
 
     def complain(self, section: str, option: str, message: str, hint: str = "") -> None:
         """A problem with a value that was accepted on its own, where that value came from."""
-        origin = self.origin(section, option)
+        section, origin = self._home(section, option) if option else section, self.origin(section, option)
         if origin.variable:
             self.variable_problem(origin.variable, message, hint)
         else:
@@ -92,7 +103,9 @@ class Draft:
 
     def file_problem(self, line: int, section: str, option: str, message: str, hint: str = "") -> None:
         section = quoted(section)[1:-1] if section else ""
-        self.problems.append(Problem(self.source, line, section, option, printable(message), printable(hint)))
+        problem = Problem(self.source, line, section, option, printable(message), printable(hint))
+        if problem not in self.problems:  # a route has it from its service, where it was told already
+            self.problems.append(problem)
 
     def variable_problem(self, variable: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem("environment", 0, "", variable, printable(message), printable(hint)))

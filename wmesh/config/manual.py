@@ -122,6 +122,10 @@ def _section(kind: SectionKind) -> Iterator[str]:
     yield "=" * len(kind.header)
     yield ""
     yield _wrap(kind.text)
+    if kind.inherited:
+        refs = [f":ref:`{name} <service-{name.replace('_', '-')}>`" for name in kind.inherited]
+        yield ""
+        yield _wrap(f"Besides its own options it may have these of ``[service:NAME]``: {', '.join(refs)}.")
     for option in kind.options.values():
         yield ""
         yield from _entry(kind, option)
@@ -139,6 +143,8 @@ def _entry(kind: SectionKind, option: Option) -> Iterator[str]:
     yield _wrap(f":Default: {_default(kind, option)}", "    ", "")
     if option.kind.unit:
         yield f":Unit: {option.kind.unit}"
+    if option.on_route:
+        yield ":Also in: ``[route:NAME]``, for its requests"
     yield ""
     yield _wrap(option.text)
     notes = [*option.notes, *([f"Not in this version: {option.inert}."] if option.inert else [])]

@@ -16,12 +16,12 @@ from types import MappingProxyType
 from typing import Any
 
 from wmesh.balance import STRATEGIES
-from wmesh.config import checks, environment
+from wmesh.config import checks, environment, routes
 from wmesh.config.draft import Draft, Origin
 from wmesh.config.kinds import Kind
 from wmesh.config.option import Option
 from wmesh.config.reader import Entry, Section, read
-from wmesh.config.schema import RESERVED, SECTIONS, SERVICE_NAME, SectionKind, kind_for, kind_of
+from wmesh.config.schema import RESERVED, ROUTE, SECTIONS, SERVICE, SERVICE_NAME, SectionKind, kind_for, kind_of
 from wmesh.config.tls_rules import as_traffic
 from wmesh.config.wording import Invalid, did_you_mean, nearest, quoted
 from wmesh.errors import ConfigError, Problem
@@ -32,6 +32,7 @@ from wmesh.model import (
     CheckSpec,
     FallbackSpec,
     GatewaySpec,
+    HedgeSpec,
     MeshConfig,
     MeshSpec,
     OutlierSpec,
@@ -51,6 +52,7 @@ INNER: Mapping[str, type[Any]] = {
     "cache": CacheSpec,
     "check": CheckSpec,
     "fallback": FallbackSpec,
+    "hedge": HedgeSpec,
     "outlier": OutlierSpec,
     "queue": QueueSpec,
     "retry": RetrySpec,
@@ -65,6 +67,7 @@ _any_option = re.compile(r"([a-z_]+)\s*=")
 _spaced_option = re.compile(r"([a-z_]+)\s+=")
 # What other programs call these things.
 _aliases = {"fall": "health_check_retries", "rise": "health_check_rise", "ttl": "proxy_cache_ttl", "bind": "listen"}
+_of_routes = ("host", "location", "path", "prefix", "route", "routes", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +128,21 @@ def _section(draft: Draft, section: Section) -> None:
         # So that services that depend on it are not blamed for the slip.
         draft.declared.update(re.findall(r"[a-z0-9\-]+", section.name))
         return
-    if kind is SECTIONS["service"]:
+    if kind is SERVICE:
         if section.name not in draft.headers:
             _service(draft, section, name)
         draft.declared.add(name)
+    elif kind is ROUTE and section.name not in draft.headers and _named(draft, section, name, "route"):
+        draft.routes.append(name)
     draft.headers.setdefault(section.name, section.line)
     for entry in section.entries:
         _entry(draft, section.name, kind, entry)
 
 
 def _service(draft: Draft, section: Section, name: str) -> None:
-    if not _service_name.fullmatch(name):
-        hint = "use lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"
-        draft.file_problem(section.line, section.name, "", f"{quoted(name)} is not a name for a service", hint)
-    elif name == RESERVED:
+    if not _named(draft, section, name, "service"):
+        return
+    if name == RESERVED:
         draft.file_problem(
             section.line, section.name, "", "this name belongs to the gateway's own admin side", "choose another"
         )
@@ -146,12 +150,21 @@ def _service(draft: Draft, section: Section, name: str) -> None:
         draft.services.append(name)
 
 
+def _named(draft: Draft, section: Section, name: str, what: str) -> bool:
+    """Whether the name behind the colon can be one; else that is told."""
+    if _service_name.fullmatch(name):
+        return True
+    hint = "use lower-case letters, digits and '-', at most 63, with a letter or digit at both ends"
+    draft.file_problem(section.line, section.name, "", f"{quoted(name)} is not a name for a {what}", hint)
+    return False
+
+
 def _section_hint(name: str) -> str:
-    if match := re.fullmatch(r"services?[ .\-_/:]+([^ ]+)", name, re.IGNORECASE):
-        return f"did you mean [service:{quoted(match[1])[1:-1]}]?"
-    plain = [kind.name for kind in SECTIONS.values() if kind.name != "service"]
-    if name == "service":
-        return "write [service:NAME]"
+    if match := re.fullmatch(r"(service|route)s?[ .\-_/:]+([^ ]+)", name, re.IGNORECASE):
+        return f"did you mean [{match[1].lower()}:{quoted(match[2])[1:-1]}]?"
+    plain = [kind.name for kind in SECTIONS.values() if not kind.named]
+    if name in ("service", "route"):
+        return f"write [{name}:NAME]"
     if (meant := nearest(name, plain)) is not None:
         return f"did you mean [{meant}]?"
     headers = ", ".join(kind.header for kind in SECTIONS.values())
@@ -162,16 +175,15 @@ def _section_hint(name: str) -> str:
 
 def _entry(draft: Draft, section: str, kind: SectionKind, entry: Entry) -> None:
     """One option of the file."""
-    option = kind.options.get(entry.name)
+    option = kind.known.get(entry.name)
     origin = Origin(draft.source, entry.line)
     if option is None:
-        hint = _option_hint(entry.name, kind)
-        draft.file_problem(entry.line, section, entry.name, "no option has this name", hint)
+        draft.file_problem(entry.line, section, entry.name, *_no_option(entry.name, kind))
         return
     # In a command, name=value may be an argument; name = value hardly is.
     slip = _spaced_option if entry.name == "command" else _any_option
     for number, row in entry.rows[1:]:
-        if (match := slip.match(row)) and match[1] in kind.options:
+        if (match := slip.match(row)) and match[1] in kind.known:
             message = f"this line is indented, so it belongs to {entry.name}"
             draft.file_problem(number, section, match[1], message, "begin it where the other options begin")
             draft.spoil(section, match[1], Origin(draft.source, number))
@@ -201,17 +213,27 @@ def _value(entry: Entry, option: Option, kind: Kind) -> object:
     return kind.read(rows[0])
 
 
-def _option_hint(name: str, kind: SectionKind) -> str:
-    if name.lower() in kind.options:
-        return f"write {name.lower()}"
-    homes = [other.header for other in SECTIONS.values() if name in other.options]
-    if homes:
-        return f"it belongs into {' or '.join(homes)}"
-    return did_you_mean(_aliases.get(name.lower(), name), kind.options) or f"known: {', '.join(kind.options)}"
+def _no_option(name: str, kind: SectionKind) -> tuple[str, str]:
+    """What to say of a name that means nothing in such a section."""
+    known = kind.known
+    if kind is ROUTE and name in _of_routes:
+        return "no option has this name", "did you mean match?"
+    if kind is ROUTE and name in SERVICE.options:
+        why = SERVICE.options[name].shared
+        message = f"a route has no {name} of its own{f': {why}' if why else ''}"
+        return message, "set it in the [service:NAME] that the route is for"
+    if name.lower() in known:
+        hint = f"write {name.lower()}"
+    elif homes := [other.header for other in SECTIONS.values() if name in other.known]:
+        hint = f"it belongs into {' or '.join(homes)}"
+    else:
+        hint = did_you_mean(_aliases.get(name.lower(), name), known) or f"known: {', '.join(known)}"
+    return "no option has this name", hint
 
 
 def _build(draft: Draft) -> MeshConfig:
     """The records, with defaults where nothing usable was said."""
+    routes.adopt(draft)
     return MeshConfig(
         mesh=MeshSpec(**_fields(draft, "mesh")),
         gateway=GatewaySpec(**_fields(draft, "gateway")),
@@ -230,7 +252,10 @@ def _service_spec(draft: Draft, name: str) -> ServiceSpec:
     scaling = inner.pop("scaling")
     if not draft.given(section, "max_instances") and scaling.max_instances < scaling.min_instances:
         scaling = replace(scaling, max_instances=scaling.min_instances)
-    values.setdefault("routes", (RouteSpec("", f"/{name}/"),))
+    if values.get("protocol") == "websocket":
+        # They stay for hours, and many of them are no sign of trouble.
+        values.setdefault("max_connections", 0)
+    values["routes"] = routes.all_routes(draft, name, values.get("routes", (RouteSpec("", f"/{name}/"),)))
     spec = ServiceSpec(name=name, check=check, scaling=scaling, **inner, **values)
     spec = replace(spec, check=as_traffic(draft, section, check, spec.tls, spec.secure))
     return spec if spec.proxy_enabled else replace(spec, routes=())
@@ -242,7 +267,7 @@ def _fields(draft: Draft, section: str) -> dict[str, Any]:
     assert kind is not None
     fields: dict[str, Any] = {}
     for name, value in draft.values_of(section).items():
-        record, dot, inner = kind.options[name].path.partition(".")
+        record, dot, inner = kind.known[name].path.partition(".")
         if dot:
             fields.setdefault(record, {})[inner] = value
         else:
@@ -252,9 +277,10 @@ def _fields(draft: Draft, section: str) -> dict[str, Any]:
 
 def _origins(draft: Draft) -> Mapping[tuple[str, str], Origin]:
     found: dict[tuple[str, str], Origin] = {}
-    for section in ("mesh", "gateway", "registry", *(f"service:{name}" for name in draft.services)):
+    services, sections = (f"service:{name}" for name in draft.services), map(routes.route_section, draft.routes)
+    for section in ("mesh", "gateway", "registry", *services, *sections):
         kind = kind_of(section)
         assert kind is not None
-        for option in kind.options:
+        for option in kind.known:
             found[section, option] = draft.origin(section, option)
     return MappingProxyType(found)

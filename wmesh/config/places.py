@@ -17,6 +17,7 @@ from wmesh.config.kinds import Kind, each, items, show_all
 from wmesh.config.wording import Invalid, common_hint, nearest, quoted
 from wmesh.errors import RegistryError
 from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance, Subset
+from wmesh.policy.routing import normal_prefix
 from wmesh.registry_url import parse_target
 
 LISTENERS = ("tcp", "unix", "systemd", "ssl", "tls")
@@ -301,11 +302,12 @@ health_path = Kind("/PATH", _read_health_path, empty="")
 hash_source = Kind("client | header:NAME | cookie:NAME | query:NAME | path | path:N", _read_hash_source)
 service_routes = Kind(
     "[HOST]/PREFIX [version=V] [tag=T], …",
-    lambda text: each(items(text), _read_service_route, lambda route: (route.host, route.prefix)),
+    lambda text: each(items(text), _read_service_route, lambda route: (route.host, normal_prefix(route.prefix))),
     show_all,
     many=True,
     empty=(),
 )
+route_matches = replace(service_routes, empty=None)
 instances = Kind(
     "HOST:PORT [weight=N] | dns:NAME:PORT [weight=N] | srv:NAME, …", _read_instances, show_all, many=True, empty=()
 )

@@ -38,6 +38,7 @@ RETRIES = (
         "retry_attempts = 1",
         field="retry.attempts",
         notes=("More than 64 KiB of a request body that was sent is not kept, so such a request is not repeated.",),
+        on_route=True,
     ),
     Option(
         "retry_on",
@@ -47,6 +48,7 @@ RETRIES = (
         "retry_on = connect_failed, reset",
         field="retry.on",
         notes=("What failed after the answer began is never repeated.",),
+        on_route=True,
     ),
     Option(
         "retry_statuses",
@@ -55,6 +57,7 @@ RETRIES = (
         " one: requests that may be made twice only (GET, HEAD, PUT, DELETE, OPTIONS, TRACE).",
         "retry_statuses = 500-599",
         notes=("The last answer reaches the client as it is.",),
+        on_route=True,
     ),
     Option(
         "retry_budget",
@@ -64,6 +67,7 @@ RETRIES = (
         "retry_budget = 10",
         field="retry.budget",
         notes=("Retries of requests of which nothing was sent do not count.",),
+        shared="all requests to the service share one budget",
     ),
     Option(
         "retry_budget_min",
@@ -71,6 +75,7 @@ RETRIES = (
         "So many retries may be in flight in any case.",
         "retry_budget_min = 10",
         field="retry.budget_least",
+        shared="all requests to the service share one budget",
     ),
     Option(
         "retry_backoff",
@@ -80,6 +85,7 @@ RETRIES = (
         " nothing.",
         "retry_backoff = 100ms",
         field="retry.backoff",
+        on_route=True,
     ),
     Option(
         "retry_max_backoff",
@@ -87,6 +93,39 @@ RETRIES = (
         "What it grows to.",
         "retry_max_backoff = 1s",
         field="retry.max_backoff",
+        on_route=True,
+    ),
+)
+
+HEDGES = (
+    Option(
+        "hedge_delay",
+        kinds.duration(0, 60),
+        "After how long without a byte of an answer another instance is asked as well: the first answer counts, the"
+        " other attempt is cancelled. With ``hedge_quantile`` it is never sooner than this. 0: only by"
+        " ``hedge_quantile``.",
+        "hedge_delay = 200ms",
+        field="hedge.delay",
+        notes=(
+            "Only for requests that may be made twice: GET, HEAD, PUT, DELETE, OPTIONS, TRACE. Never for clients that a"
+            " cookie binds to an instance, nor for WebSockets.",
+            "It takes room in ``retry_budget`` as a retry does.",
+        ),
+        on_route=True,
+    ),
+    Option(
+        "hedge_quantile",
+        kinds.whole(0, 99, "percent of the answers", zero="only by hedge_delay"),
+        "Another instance is asked as well after the time in which this share of the route's answers began lately (in"
+        " the last minute).",
+        "hedge_quantile = 95",
+        field="hedge.quantile",
+        notes=(
+            "With less than 100 answers in that time ``hedge_delay`` holds alone.",
+            "Where one instance of five may be slow, 95 is too much: a fifth of all answers is slow then, and the time"
+            " of 95 percent is a slow one. Take 75.",
+        ),
+        on_route=True,
     ),
 )
 
@@ -99,6 +138,7 @@ DEADLINES = (
         " 0: as long as it likes.",
         "timeout_request = 10s",
         notes=("Open WebSockets are not counted.",),
+        on_route=True,
     ),
     Option(
         "deadline_header",
@@ -108,6 +148,7 @@ DEADLINES = (
         " anybody else it is taken out. Empty: none is sent, and none is read.",
         "deadline_header = X-Request-Deadline-Ms",
         notes=("The default is what Envoy sends.",),
+        shared="it is a matter between the gateway and the instances",
     ),
 )
 
@@ -125,6 +166,7 @@ FALLBACKS = (
             " nothing was sent. WebSockets have no fallback.",
             "The fallback of the other service is not asked in its turn.",
         ),
+        on_route=True,
     ),
     Option(
         "fallback_status",
@@ -134,6 +176,7 @@ FALLBACKS = (
         "fallback_status = 200",
         field="fallback.status",
         notes=("A 503 says when to come again (Retry-After).",),
+        on_route=True,
     ),
     Option(
         "fallback_body",
@@ -143,6 +186,7 @@ FALLBACKS = (
         field="fallback.body",
         default="empty",
         notes=("Lines that begin with # or ; are comments, and indentation is lost; else take ``fallback_file``.",),
+        on_route=True,
     ),
     Option(
         "fallback_file",
@@ -152,6 +196,7 @@ FALLBACKS = (
         field="fallback.file",
         default="none",
         notes=("Relative paths start at the working directory of the gateway.",),
+        on_route=True,
     ),
     Option(
         "fallback_type",
@@ -159,5 +204,6 @@ FALLBACKS = (
         "The Content-Type of that body.",
         "fallback_type = text/html; charset=utf-8",
         field="fallback.type",
+        on_route=True,
     ),
 )

@@ -11,9 +11,8 @@ Longer than most files because it is the manual's text as well. The options of h
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wmesh.balance import STRATEGIES
@@ -22,10 +21,10 @@ from wmesh.config.cache_options import CACHE, SIZE
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
-from wmesh.config.retry_options import DEADLINES, FALLBACKS, RETRIES
+from wmesh.config.retry_options import DEADLINES, FALLBACKS, HEDGES, RETRIES
 from wmesh.config.tls_options import TLS
 from wmesh.config.traffic_options import ADAPTIVE, BREAKER, OUTLIERS, QUEUE, STICKY
-from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, ServiceSpec
+from wmesh.model import GatewaySpec, MeshSpec, RegistrySpec, RouteSpec, ServiceSpec
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
 PROTOCOLS = ("http", "https", "websocket")
@@ -37,16 +36,29 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class SectionKind:
-    """One kind of section. `defaults` is the record that the options fill, as it is when none is given."""
+    """One kind of section. `defaults` is the record that the options fill, as it is when none is given. `inherited`
+    are options of another kind that may be given here as well.
+    """
 
     name: str
     header: str
     text: str
     defaults: object
     options: Mapping[str, Option]
+    inherited: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Mapping[str, Option]:
+        """All that may stand in such a section."""
+        return {**self.options, **self.inherited}
+
+    @property
+    def named(self) -> bool:
+        """Whether there are many of them, each with a name behind a colon."""
+        return ":" in self.header
 
     def default(self, option: Option) -> Any:
-        return operator.attrgetter(option.path)(self.defaults)
+        return option.of(self.defaults)
 
     def shown_default(self, option: Option) -> str:
         """The default as it would be written in a file; empty where there is nothing to write."""
@@ -509,6 +521,7 @@ SERVICE = _section(
             " registered with that version and all those tags.",
             "A prefix that ends with a slash also takes the path without it: ``/shop/`` takes ``/shop``.",
             "Two services cannot have the same route. Empty: the service has no route.",
+            "Requests that need options of their own get a section, ``[route:NAME]``; see :doc:`routes`.",
         ),
     ),
     Option(
@@ -517,13 +530,16 @@ SERVICE = _section(
         "Whether the prefix of the route is taken off the path that the instance sees.",
         "strip_prefix = no",
         notes=("With yes, ``/walmart-pricing/api/price/1`` reaches the instance as ``/api/price/1``.",),
+        on_route=True,
     ),
     *HEALTH_CHECKS,
     Option(
         "max_connections",
         kinds.whole(0, 1_000_000, "requests", zero="no bound"),
-        "The most requests in flight to all instances together.",
+        "The most requests in flight to all instances together, so that a service that hangs does not take all that the"
+        " gateway has. More wait in the queue.",
         "max_connections = 100",
+        default="1024; of a service with ``protocol = websocket``: 0",
         notes=("MAX_CONNECTIONS_PER_SERVICE sets it for every service.",),
     ),
     Option(
@@ -546,12 +562,14 @@ SERVICE = _section(
         notes=("Make it shorter than the instances' own keep-alive time, or requests meet closing connections.",),
     ),
     *RETRIES,
+    *HEDGES,
     *FALLBACKS,
     Option(
         "timeout_connect",
         kinds.duration(0.01, HOUR),
         "How long connecting to an instance may take.",
         "timeout_connect = 500ms",
+        shared="a connection is made for the instance, and may serve another route's request",
     ),
     Option(
         "timeout_first_byte",
@@ -559,12 +577,14 @@ SERVICE = _section(
         "How long an instance may take from the end of the request until the head of its answer is whole; an interim "
         "answer (1xx) gives it as long again.",
         "timeout_first_byte = 1m",
+        on_route=True,
     ),
     Option(
         "timeout_idle",
         kinds.duration(0.01, DAY),
         "The longest silence of an instance inside an answer, and of both sides of a WebSocket tunnel.",
         "timeout_idle = 5m",
+        on_route=True,
     ),
     *DEADLINES,
     Option(
@@ -581,10 +601,51 @@ SERVICE = _section(
     ),
 )
 
-SECTIONS: Mapping[str, SectionKind] = {kind.name: kind for kind in (MESH, GATEWAY, REGISTRY, SERVICE)}
+
+@dataclass(frozen=True, slots=True)
+class RouteSection:
+    """What `[route:NAME]` says of itself; the rest of it is `RouteSpec.options`."""
+
+    service: str = ""
+    match: tuple[RouteSpec, ...] = ()
+
+
+ROUTE = SectionKind(
+    "route",
+    "[route:NAME]",
+    "Options of their own for some of the requests to a service. NAME is for people and messages, spelled like that of"
+    " a service. What the section does not set is as the service has it; :doc:`routes` shows how the two play"
+    " together.",
+    RouteSection(),
+    {
+        "service": Option(
+            "service",
+            kinds.word("NAME", SERVICE_NAME, "write the name of a service of this file"),
+            "The service that these requests go to.",
+            "service = walmart-pricing",
+            default="none; needed",
+        ),
+        "match": Option(
+            "match",
+            places.route_matches,
+            "Which requests these are, in the words of :ref:`routes <service-routes>` of services.",
+            "match = /walmart-pricing/api/checkout/",
+            default="none; needed",
+            notes=(
+                "What one of ``routes`` of the service is for may be repeated here: then this section is that route.",
+                "Where the prefix goes on from one of ``routes`` of the service, the longer one wins as ever; and"
+                " ``strip_prefix`` takes off no more than there, unless it is set here.",
+            ),
+        ),
+    },
+    {name: option for name, option in SERVICE.options.items() if option.on_route},
+)
+
+SECTIONS: Mapping[str, SectionKind] = {kind.name: kind for kind in (MESH, GATEWAY, REGISTRY, SERVICE, ROUTE)}
 
 
 def kind_of(section: str) -> SectionKind | None:
     """The kind of a section by its full name ("gateway", "service:shop")."""
     kind, colon, _ = section.partition(":")
-    return SECTIONS.get(kind) if (kind == SERVICE.name) == bool(colon) else None
+    found = SECTIONS.get(kind)
+    return found if found is not None and found.named == bool(colon) else None

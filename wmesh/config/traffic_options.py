@@ -190,8 +190,9 @@ OUTLIERS = (
     Option(
         "slow_start",
         kinds.duration(0, HOUR),
-        "An instance that becomes healthy while others serve gets its share of the traffic little by little over this"
-        " time, beginning with a tenth. Its limit of requests in flight grows with it.",
+        "An instance that becomes healthy while others serve, or comes back from maintenance, gets its share of the"
+        " traffic little by little over this time, beginning with a tenth. Its limit of requests in flight grows with"
+        " it.",
         "slow_start = 1m",
     ),
     Option(

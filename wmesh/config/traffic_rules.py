@@ -10,21 +10,30 @@ from wmesh.config.draft import Draft
 from wmesh.config.schema import SERVICE
 from wmesh.model import MeshConfig, ServiceSpec
 
+ORDERS = (
+    ("circuit_breaker_reset_timeout", "circuit_breaker_max_reset_timeout"),
+    ("outlier_ejection_time", "outlier_max_ejection_time"),
+    ("adaptive_min", "adaptive_max"),
+    ("retry_backoff", "retry_max_backoff"),
+)
+"""Of each two the first must not be more than the second."""
+
+
+def check_orders(draft: Draft, section: str) -> None:
+    """Apply that in a section, of a service or of a route, that says at least one of the two."""
+    for low, high in ORDERS:
+        option = low if draft.given(section, low) else high
+        if not draft.given(section, option) or not draft.sound(section, low, high):
+            continue
+        least, most = draft.value(section, low), draft.value(section, high)
+        if least > most:
+            shown = [SERVICE.options[name].kind.show(value) for name, value in ((low, least), (high, most))]
+            draft.complain(section, option, f"{low} {shown[0]} is more than {high} {shown[1]}", "exchange them")
+
 
 def check_traffic(draft: Draft, section: str, config: MeshConfig, spec: ServiceSpec) -> None:
     """Options that only make sense together, or in an order."""
-    orders = (
-        ("circuit_breaker_reset_timeout", "circuit_breaker_max_reset_timeout"),
-        ("outlier_ejection_time", "outlier_max_ejection_time"),
-        ("adaptive_min", "adaptive_max"),
-        ("retry_backoff", "retry_max_backoff"),
-    )
-    for low, high in orders:
-        least, most = draft.value(section, low), draft.value(section, high)
-        if least > most and draft.sound(section, low, high):
-            option = low if draft.given(section, low) else high
-            shown = [SERVICE.options[name].kind.show(value) for name, value in ((low, least), (high, most))]
-            draft.complain(section, option, f"{low} {shown[0]} is more than {high} {shown[1]}", "exchange them")
+    check_orders(draft, section)
     if spec.sticky.same_site == "none" and spec.sticky.secure == "no":
         message = "browsers refuse cookies with SameSite=None that are not Secure"
         draft.complain(section, "sticky_same_site", message, "write sticky_secure = yes")

@@ -24,13 +24,18 @@ class Traffic:
     `retries` counts attempts beyond the first, `retries_denied` those that the budget had no room for, `queued`
     requests that had to wait for an instance, `refused` requests for which no instance could be had (their answer, a
     503, is observed too), `expired` requests that took all the time they may, `fallbacks` how often another service or
-    a fixed answer stood in, `aborted` exchanges that ended without a whole answer, whoever broke off.
+    a fixed answer stood in, `hedges` how often a second instance was asked beside one that took long, `hedges_won` how
+    often that one answered first, `hedges_denied` how often there was no room for it, `aborted` exchanges that ended
+    without a whole answer, whoever broke off.
     """
 
     __slots__ = (
         "aborted",
         "expired",
         "fallbacks",
+        "hedges",
+        "hedges_denied",
+        "hedges_won",
         "latency",
         "queued",
         "refused",
@@ -48,6 +53,9 @@ class Traffic:
         self.refused = 0
         self.expired = 0
         self.fallbacks = 0
+        self.hedges = 0
+        self.hedges_won = 0
+        self.hedges_denied = 0
         self.aborted = 0
 
     def observe(self, status: int, seconds: float) -> None:
@@ -85,6 +93,9 @@ class Traffic:
             "refused": self.refused,
             "expired": self.expired,
             "fallbacks": self.fallbacks,
+            "hedges": self.hedges,
+            "hedges_won": self.hedges_won,
+            "hedges_denied": self.hedges_denied,
             "aborted": self.aborted,
             "latency_ms": {
                 **{name: _milliseconds(self.latency.percentile(q)) for name, q in PERCENTILES.items()},
@@ -105,6 +116,9 @@ def merged(traffics: Iterable[Traffic]) -> Traffic:
         whole.refused += traffic.refused
         whole.expired += traffic.expired
         whole.fallbacks += traffic.fallbacks
+        whole.hedges += traffic.hedges
+        whole.hedges_won += traffic.hedges_won
+        whole.hedges_denied += traffic.hedges_denied
         whole.aborted += traffic.aborted
     return whole
 

@@ -41,7 +41,7 @@ def objection(
     body sent so far is still held.
     """
     if not spec.attempts:
-        return "this service is never tried again"
+        return "retry_attempts = 0, which is never"
     if attempts > spec.attempts:
         return f"all {attempts} attempts are made"
     if outcome not in spec.on and outcome not in (STALE, STATUS):

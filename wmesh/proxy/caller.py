@@ -185,7 +185,7 @@ class Caller:
         self.transport = self
         self.current = exchange
         plane.connections.add(self)
-        plane.deadlines.waiting.add(self)
+        plane.deadlines.watch(self, self.patience)
         self.parsing = True
         exchange.begin()
         self.parsing = False
@@ -326,7 +326,7 @@ class Caller:
         self._receiver = None
         self._source = None
         self._producer = None
-        self.plane.deadlines.waiting.discard(self)
+        self.plane.deadlines.forget(self)
         self.plane.closed(self)
 
     def sweep(self, now: float) -> None:

@@ -97,7 +97,7 @@ class Downstream:
         plane = self.plane
         self.since = plane.clock()
         plane.connections.add(self)
-        plane.deadlines.waiting.add(self)
+        plane.deadlines.watch(self, plane.patience)
 
     # --- bytes in
 
@@ -335,7 +335,7 @@ class Downstream:
         self.transport = None
         self.diverted = True
         plane = self.plane
-        plane.deadlines.waiting.discard(self)
+        plane.deadlines.forget(self)
         current, self.current = self.current, None
         self.receiving = None
         self.partial = b""

@@ -31,8 +31,9 @@ from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
 from wmesh.proxy.queueing import Queueing
+from wmesh.proxy.race import Hedge, watch
 from wmesh.proxy.request_body import RequestBody
-from wmesh.proxy.retrying import Retrying
+from wmesh.proxy.retrying import Retrying, attempt_failed, wants_another
 from wmesh.proxy.side import HOLD_CONNECTING
 from wmesh.proxy.time_limit import TimeLimit, bounded, out_of_time
 from wmesh.wire.fields import value_of
@@ -71,6 +72,7 @@ class Exchange:
         "down",
         "head",
         "head_sent",
+        "hedge",
         "key",
         "limit",
         "notes",
@@ -121,6 +123,7 @@ class Exchange:
         self.reply: LocalReply | None = None
         self.retrying: Retrying | None = None
         self.limit: TimeLimit | None = None
+        self.hedge: Hedge | None = None
         self.request_id = b""
         self.notes: Sequence[Note] = ()
         self.debug = False
@@ -188,7 +191,9 @@ class Exchange:
         self.written = write_request(head, target, lines, self.plane.via, self.request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
-        self._choose(plan, now)
+        if plan.extras:
+            self.prepare(plan, now)
+        self.attempt(now)
 
     def follow(self, flow: Flow) -> None:
         """It is this request's turn, and its bytes are known."""
@@ -199,20 +204,22 @@ class Exchange:
         if plan.cache is not None and plan.cache.takes(self, plan, now):
             return
         self.written = b"".join((flow.before, self.down.peer.lines, flow.behind, request_id, b"\r\n\r\n"))
-        self._choose(plan, now)
-
-    def _choose(self, plan: Plan, now: float) -> None:
-        if plan.keyed:
-            self.find_key(plan)
-        if plan.sticky is not None:
-            self.bound = plan.sticky.bound(self.head.lines, plan.cluster.members)
+        if plan.extras:
+            self.prepare(plan, now)
         self.attempt(now)
 
-    def find_key(self, plan: Plan) -> None:
-        """What a strategy that keeps clients together goes by on this way."""
-        peer = self.down.peer
-        key = plan.key_of(self.head) if plan.key_of is not None else b""
-        self.key = key or peer.peers.client(peer, self.head)
+    def prepare(self, plan: Plan, now: float) -> None:
+        """What only some ways want to know before the first attempt: the key of a strategy that keeps clients together,
+        the instance that the client is bound to, and whether to ask another one beside one that takes long.
+        """
+        if plan.keyed:
+            peer = self.down.peer
+            key = plan.key_of(self.head) if plan.key_of is not None else b""
+            self.key = key or peer.peers.client(peer, self.head)
+        if plan.sticky is not None:
+            self.bound = plan.sticky.bound(self.head.lines, plan.cluster.members)
+        if plan.hedging is not None:
+            self.hedge = watch(plan.hedging, self, now)
 
     def _consider_upgrade(self) -> None:
         head = self.head
@@ -288,10 +295,10 @@ class Exchange:
         connection = self.connection_line()
         plan = self.plan
         assert plan is not None
-        if plan.sticky is not None:
-            connection += self.binding()
         if plan.cache is not None:
             connection += plan.cache.passed(self, head)
+        if plan.extras:
+            connection += self.answered(plan)
         if self.debug:
             connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
@@ -330,9 +337,12 @@ class Exchange:
         else:
             plan.traffic.aborted += 1
 
-    def binding(self) -> bytes:
-        """The line that binds the client to its instance; nothing if it is bound there already, or to none."""
-        sticky = self.plan.sticky if self.plan is not None else None
+    def answered(self, plan: Plan) -> bytes:
+        """What only some ways have to do when the answer begins. Answers the line that binds the client to its
+        instance; nothing if it is bound there already."""
+        if self.hedge is not None:
+            self.hedge.answered()
+        sticky = plan.sticky
         if sticky is None or self.ticket is None or self.ticket.member.record.id == self.bound:
             return b""
         return sticky.line(self.ticket.member.record.id, client_scheme(self.down.peer, self.head) == b"https")
@@ -382,16 +392,24 @@ class Exchange:
 
     # --- other ends
 
+    # What a connection tells whom it serves; one that runs beside another one has its own (`wmesh.proxy.race`).
+    attempt_failed = attempt_failed
+    wants_another = wants_another
+
     def sweep(self, now: float) -> None:
         if self.limit is not None and now >= self.limit.ends:
             out_of_time(self, now)
+        elif self.waiter is not None and self.plan is not None and now >= self.waiter.deadline:
+            self.plan.selection.serve(now)
 
     def settle(self) -> None:
         """What waits on behalf of this exchange has nothing to wait for any more."""
         if self.retrying is not None:
             self.retrying.end()
+        if self.hedge is not None:
+            self.hedge.end()
         if self.limit is not None:
-            self.plane.deadlines.waiting.discard(self)
+            self.plane.deadlines.forget(self)
 
     def client_lost(self) -> None:
         """The client's connection is gone: nothing that is still running has a use."""
@@ -409,6 +427,7 @@ class Exchange:
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             waiter.leave()
+            self.plane.deadlines.forget(self)
         if self.reader is not None:
             self.reader.leave()
         dial, self.dial = self.dial, None

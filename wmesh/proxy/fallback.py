@@ -31,9 +31,9 @@ class FixedAnswer:
 
     __slots__ = ("_body", "_spec")
 
-    def __init__(self, service: str, spec: FallbackSpec) -> None:
+    def __init__(self, section: str, spec: FallbackSpec) -> None:
         self._spec = spec
-        self._body = _read(service, spec.file) if spec.file else spec.body.encode()
+        self._body = _read(section, spec.file) if spec.file else spec.body.encode()
 
     def suits(self, method: bytes) -> bool:
         return self._spec.status >= 400 or method in _READING
@@ -59,25 +59,25 @@ class FixedReply(LocalReply):
         return self._body
 
 
-def _read(service: str, path: str) -> bytes:
+def _read(section: str, path: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
             body = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise _problem(service, path, f"cannot be read: {why}") from error
+        raise _problem(section, path, f"cannot be read: {why}") from error
     if len(body) > LARGEST_FILE:
-        raise _problem(service, path, f"is larger than {LARGEST_FILE // 1024} KiB")
+        raise _problem(section, path, f"is larger than {LARGEST_FILE // 1024} KiB")
     return body
 
 
-def _problem(service: str, path: str, message: str) -> ConfigError:
-    return ConfigError([Problem(path, 0, f"service:{service}", "fallback_file", message)])
+def _problem(section: str, path: str, message: str) -> ConfigError:
+    return ConfigError([Problem(path, 0, section, "fallback_file", message)])
 
 
-def fixed_answer(spec: ServiceSpec) -> FixedAnswer | None:
-    """The service's, if there is one. Raises ConfigError."""
-    return FixedAnswer(spec.name, spec.fallback) if spec.fallback.status else None
+def fixed_answer(spec: ServiceSpec, section: str = "") -> FixedAnswer | None:
+    """The service's, if there is one. `section` is who asked for it, if not the service. Raises ConfigError."""
+    return FixedAnswer(section or f"service:{spec.name}", spec.fallback) if spec.fallback.status else None
 
 
 class Fallback:
@@ -136,6 +136,9 @@ def fall_back(exchange: Exchange, reply: LocalReply, now: float) -> None:
     exchange.bound = ""
     if exchange.retrying is not None:
         exchange.retrying.sorry = ()
-    if away.keyed:
-        exchange.find_key(away)
+    if exchange.hedge is not None:
+        exchange.hedge.end()
+        exchange.hedge = None
+    if away.extras:
+        exchange.prepare(away, now)
     exchange.attempt(now)

@@ -16,6 +16,7 @@ from wmesh.policy.retry import Budget
 from wmesh.policy.routing import Router, normal_prefix
 from wmesh.policy.stickiness import Stickiness
 from wmesh.proxy.fallback import Fallback, fixed_answer
+from wmesh.proxy.hedging import Hedging
 from wmesh.wire.fields import CLAIMS
 from wmesh.wire.request import IDEMPOTENT
 
@@ -38,13 +39,18 @@ UNKEYED = frozenset(
 
 
 class Plan:
-    """One route of one service. `strip` is how many bytes of the path are the route's own, 0 for none.
+    """One route of one service. `spec` is the service as this route has it (see `ServiceSpec.on`): an option that a
+    route may have has to be read from here, never from what serves all routes (cluster, pool).
+
+    `strip` is how many bytes of the path are taken off, 0 for none.
 
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
     `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
-    `fallback` is what there is for when all instances fail. `cache` is None where answers are not kept.
+    `fallback` is what there is for when all instances fail, `hedging` (if there is any) says when another one is asked
+    beside one that takes long. `extras`: keys, cookies or hedging have something to do for each request.
+    `cache` is None where answers are not kept.
     """
 
     __slots__ = (
@@ -52,7 +58,9 @@ class Plan:
         "cache",
         "cluster",
         "deadline_name",
+        "extras",
         "fallback",
+        "hedging",
         "key_of",
         "keyed",
         "prefix_line",
@@ -80,7 +88,7 @@ class Plan:
         sticky: Stickiness | None,
         budget: Budget | None = None,
     ) -> None:
-        prefix = normal_prefix(route.prefix).encode("ascii")
+        prefix = normal_prefix(route.within or route.prefix).encode("ascii")
         self.service = spec.name
         self.spec = spec
         self.route = route
@@ -103,6 +111,8 @@ class Plan:
         self.strip = len(prefix) if spec.strip_prefix else 0
         self.prefix_line = b"X-Forwarded-Prefix: %b\r\n" % prefix if self.strip else b""
         self.websocket = spec.protocol == "websocket"
+        self.hedging = Hedging(spec.hedge) if spec.hedge.enabled else None
+        self.extras = self.keyed or sticky is not None or self.hedging is not None
 
     def target(self, target: bytes) -> bytes:
         """The target as the instance knows it."""
@@ -143,7 +153,10 @@ class Plans:
     def plan(self, spec: ServiceSpec, route: RouteSpec) -> Plan:
         """The plan of a route to a service; `spec` may differ from the declared one in what concerns paths."""
         name = spec.name
+        declared, spec = spec, spec.on(route)
         traffic, answer = self._traffic[name], self._answers[name]
+        if spec.fallback != declared.fallback:
+            answer = fixed_answer(spec, f"route:{route.name}")
         plan = Plan(spec, route, self._clusters[name], traffic, self._sticky.get(name), self._budgets[name])
         plan.cache = self.caches.get(name)
         other = self.specs.get(spec.fallback.service)

@@ -18,6 +18,7 @@ from wmesh.proxy.flow import Flows
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.poller import Poller
 from wmesh.proxy.trust import Contexts
+from wmesh.proxy.watches import Watches
 from wmesh.wire.limits import Limits
 from wmesh.wire.request import vias
 
@@ -53,8 +54,10 @@ class DataPlane:
         self.poller = Poller(reactor)
         self.contexts = Contexts()
         self.deadlines = Deadlines(reactor, clock)
+        self.patience = min(spec.header_timeout, spec.body_timeout, spec.idle_timeout)
         self.connections: set[ClientSide] = set()
         self.pools: dict[tuple[str, str], Pool] = {}
+        self.watches = Watches(reactor, clock)
         self.decisions: deque[Record] = deque(maxlen=spec.decisions)
         self.draining = False
         self.accepted = 0
@@ -111,6 +114,7 @@ class DataPlane:
             connection.abort()
         for pool in list(self.pools.values()):
             pool.close()
+        self.watches.stop()
         self.deadlines.stop()
-        self.deadlines.waiting.clear()
+        self.deadlines.clear()
         self.poller.close()

@@ -20,12 +20,11 @@ from wmesh.cluster.outcome import Outcome
 from wmesh.model import ServiceSpec
 from wmesh.proxy.connecting import Connecting
 from wmesh.proxy.plane import DataPlane
-from wmesh.proxy.retrying import attempt_failed
 from wmesh.proxy.transport import Stream
 from wmesh.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
-    from wmesh.proxy.exchange import Exchange
+    from wmesh.proxy.race import Attempt
 
 log = Logger()
 
@@ -50,15 +49,19 @@ def _pool_class(spec: ServiceSpec) -> type[Pool]:
 
 
 class Pool:
-    """`idle` are connections that wait for a request, the newest last."""
+    """`idle` are connections that wait for a request, the newest last. `patience` is the shortest time that may be too
+    long for an answer to make no progress, on any route.
+    """
 
-    __slots__ = ("_family", "_target", "closed", "idle", "keep", "member", "plane", "spec")
+    __slots__ = ("_family", "_target", "closed", "idle", "keep", "member", "patience", "plane", "spec")
 
     def __init__(self, plane: DataPlane, member: Member, spec: ServiceSpec) -> None:
         self.plane = plane
         self.member = member
         self.spec = spec
         self.keep = spec.keepalive_connections
+        ways = [spec, *map(spec.on, spec.routes)]
+        self.patience = min(min(way.timeout_first_byte, way.timeout_idle) for way in ways)
         self.idle: list[Upstream] = []
         self.closed = False
         self._target: Any = None
@@ -95,7 +98,7 @@ class Pool:
         if conn in self.idle:
             self.idle.remove(conn)
 
-    def connect(self, exchange: Exchange) -> Dial:
+    def connect(self, exchange: Attempt) -> Dial:
         """Begin a new connection for this exchange; it hears of it through `attach` or `attempt_failed`."""
         dial = self.dial(exchange)
         if self._target is not None:
@@ -107,7 +110,7 @@ class Pool:
             )
         return dial
 
-    def dial(self, exchange: Exchange) -> Dial:
+    def dial(self, exchange: Attempt) -> Dial:
         return Dial(self, exchange)
 
     def close(self) -> None:
@@ -128,15 +131,15 @@ class Dial:
 
     stream_class: type[Stream] = Stream
 
-    def __init__(self, pool: Pool, exchange: Exchange) -> None:
+    def __init__(self, pool: Pool, exchange: Attempt) -> None:
         self.pool = pool
-        self.exchange: Exchange | None = exchange
+        self.exchange: Attempt | None = exchange
         self.connecting: Connecting | None = None
         self.since = pool.plane.clock()
-        pool.plane.deadlines.waiting.add(self)
+        pool.plane.deadlines.watch(self, pool.spec.timeout_connect)
 
     def begin(self, family: int, target: Any) -> None:
-        if self.exchange is None and self.connecting is None and self not in self.pool.plane.deadlines.waiting:
+        if self.exchange is None and self.connecting is None and not self.pool.plane.deadlines.watches(self):
             return  # it took so long to find the address that the deadline came first
         try:
             self.connecting = Connecting(self.pool.plane.poller, family, target, self, self.stream_class)
@@ -155,7 +158,7 @@ class Dial:
     def ready(self, stream: Stream) -> None:
         """Requests can be sent now."""
         plane = self.pool.plane
-        plane.deadlines.waiting.discard(self)
+        plane.deadlines.forget(self)
         conn = Upstream(self.pool)
         stream.start(conn)
         exchange, self.exchange = self.exchange, None
@@ -191,7 +194,7 @@ class Dial:
         self.exchange = None
 
     def _end(self, outcome: Outcome, detail: str, hung: bool = False) -> None:
-        self.pool.plane.deadlines.waiting.discard(self)
+        self.pool.plane.deadlines.forget(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            attempt_failed(exchange, outcome, detail, sent=False, stale=False, hung=hung)
+            exchange.attempt_failed(outcome, detail, sent=False, stale=False, hung=hung)

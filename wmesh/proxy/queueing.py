@@ -44,6 +44,7 @@ class Queueing:
             self.refused(waiter)
             return
         exchange.waiter = waiter
+        exchange.plane.deadlines.watch(exchange, waiter.deadline - now)
         exchange.note(now, f"waits: {refusal.detail}")
         plan.traffic.queued += 1
         if exchange.body is not None:
@@ -57,9 +58,15 @@ class Queueing:
             ticket.release(Outcome.CANCELLED, now)
             out_of_time(exchange, now)
             return
-        exchange.waiter = None
+        self._left()
         exchange.note(now, f"{ticket.member.record.id} can take it")
         exchange.granted(ticket, now)
+
+    def _left(self) -> None:
+        exchange = self._exchange
+        exchange.waiter = None
+        if exchange.limit is None:
+            exchange.plane.deadlines.forget(exchange)
 
     def refused(self, refusal: Refusal) -> None:
         """Nobody will take it."""
@@ -70,7 +77,7 @@ class Queueing:
         if exchange.limit is not None and now >= exchange.limit.ends:
             out_of_time(exchange, now)
             return
-        exchange.waiter = None
+        self._left()
         plan.traffic.refused += 1
         exchange.note(now, f"refused: {refusal.reason}: {refusal.detail}")
         fall_back(exchange, exchange.reply or for_refusal(refusal, plan.service), now)

@@ -146,6 +146,11 @@ class RequestBody:
     def stopProducing(self) -> None:
         """The instance's connection is gone; what that means is told by its own connectionLost."""
 
+    def whole(self, head: bytes) -> bytes:
+        """All of it behind this head, for an attempt beside the one that has it. The client has sent it all."""
+        assert self._kept is not None, "what cannot be repeated is not tried again"
+        return b"".join((head, *self._kept))
+
     # --- what it allows
 
     def forget(self) -> None:

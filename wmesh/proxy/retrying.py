@@ -60,6 +60,13 @@ class Retrying:
         self._looks = 0
         self._wait(wait)
 
+    def noticed(self, outcome: Outcome, sent: bool, member: Member, retry_after: int) -> None:
+        """An attempt failed while another one goes on; see `attempt_failed`."""
+        self.sent = self.sent or sent
+        self.retry_after = max(self.retry_after, retry_after)
+        if outcome is Outcome.SERVER_ERROR:
+            self.sorry = (*self.sorry, member)
+
     def _wait(self, seconds: float) -> None:
         limit = self._exchange.limit
         now = self._exchange.plane.clock()

@@ -28,7 +28,7 @@ from wmesh.proxy.secure import SecureStream
 from wmesh.proxy.transport import Stream
 
 if TYPE_CHECKING:
-    from wmesh.proxy.exchange import Exchange
+    from wmesh.proxy.race import Attempt
 
 SESSION_LIFE = 600.0
 """Seconds for which sessions are resumed. Then the certificate has to be shown and verified again, so that one that
@@ -51,7 +51,7 @@ class SecurePool(Pool):
         """Who must answer: a host name or an IP address."""
         return self.spec.tls.name or self.member.record.host
 
-    def dial(self, exchange: Exchange) -> Dial:
+    def dial(self, exchange: Attempt) -> Dial:
         return SecureDial(self, exchange)
 
     def secure(self, stream: SecureStream, dial: SecureDial) -> None:
@@ -97,7 +97,7 @@ class SecureDial(Dial):
     stream_class = SecureStream
     closes_inline = True
 
-    def __init__(self, pool: SecurePool, exchange: Exchange) -> None:
+    def __init__(self, pool: SecurePool, exchange: Attempt) -> None:
         super().__init__(pool, exchange)
         self._stream: SecureStream | None = None
 

@@ -86,7 +86,7 @@ def bounded(exchange: Exchange, plan: Plan, now: float) -> bytes | None:
     if not seconds:
         return b""
     exchange.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
-    exchange.plane.deadlines.waiting.add(exchange)
+    exchange.plane.deadlines.watch(exchange, seconds)
     return limit.line
 
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 class Tunnel:
-    """Joins one client connection and one instance connection until both have ended."""
+    """Joins one client connection and one instance connection until both have ended. `patience` is how many seconds
+    one of them may take for what is queued when the other has."""
 
-    __slots__ = ("_down", "_exchange", "_up")
+    __slots__ = ("_down", "_exchange", "_up", "patience")
 
     def __init__(self, down: Downstream, up: Upstream, exchange: Exchange) -> None:
+        self.patience = (exchange.plan.spec if exchange.plan is not None else up.pool.spec).timeout_idle
         self._down: Downstream | None = down
         self._up: Upstream | None = up
         self._exchange = exchange

@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.local_reply import KeptReply
-from wmesh.proxy.retrying import attempt_failed, wants_another
 from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from wmesh.proxy.downstream import Downstream
     from wmesh.proxy.exchange import Exchange
     from wmesh.proxy.pool import Pool
+    from wmesh.proxy.race import Attempt
 
 log = Logger()
 
@@ -71,7 +71,7 @@ class Upstream:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.transport: Any = None
-        self.exchange: Exchange | None = None
+        self.exchange: Attempt | None = None
         self.tunnel: Tunnel | None = None
         self.head: ResponseHead | None = None
         self.decoder: ChunkDecoder | None = None
@@ -88,9 +88,9 @@ class Upstream:
 
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
-        self.pool.plane.deadlines.waiting.add(self)
+        self.pool.plane.deadlines.watch(self, self.pool.patience)
 
-    def assign(self, exchange: Exchange, now: float) -> None:
+    def assign(self, exchange: Attempt, now: float) -> None:
         """This connection carries this exchange now."""
         self.exchange = exchange
         self.since = now
@@ -138,7 +138,7 @@ class Upstream:
         else:
             exchange.down.transport.write(chunk(data) if self.chunking else data)
 
-    def _answer(self, exchange: Exchange, data: bytes) -> None:
+    def _answer(self, exchange: Attempt, data: bytes) -> None:
         """The head of the answer, and what came behind it."""
         self.begun = True
         known = 0
@@ -168,7 +168,7 @@ class Upstream:
         if head.status >= 400 and exchange.plan is not None and head.status in exchange.plan.retry_statuses:
             came = data[start:]
             whole = (head.body is LENGTH and head.length == len(came)) or (head.body is NONE and not came)
-            if wants_another(exchange, whole):
+            if exchange.wants_another(whole):
                 self._pass_over(exchange, head, came if whole else None)
                 return
         written = exchange.response_head(head)
@@ -200,7 +200,7 @@ class Upstream:
             down.writeSequence((written, chunk(rest) if self.chunking and rest else rest))
             self._stream(exchange)
 
-    def _chunks(self, exchange: Exchange, before: bytes, data: bytes) -> None:
+    def _chunks(self, exchange: Attempt, before: bytes, data: bytes) -> None:
         """Chunks from the instance become one chunk of ours, or plain bytes for an HTTP/1.0 client."""
         decoder = self.decoder
         assert decoder is not None
@@ -223,7 +223,7 @@ class Upstream:
                 exchange.down.transport.write(before + body)
             self._stream(exchange)
 
-    def _interim(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+    def _interim(self, exchange: Attempt, head: ResponseHead, rest: bytes) -> None:
         self.interims += 1
         if self.interims > MAX_INTERIM:
             self._fail(Outcome.INVALID, f"the instance sent more than {MAX_INTERIM} interim answers")
@@ -236,7 +236,7 @@ class Upstream:
             if rest:
                 self._answer(exchange, rest)
 
-    def _stream(self, exchange: Exchange) -> None:
+    def _stream(self, exchange: Attempt) -> None:
         """More will come in later reads: from now on the client's slowness holds the instance back."""
         if not self.streaming and self.exchange is exchange:
             self.streaming = True
@@ -244,7 +244,7 @@ class Upstream:
 
     # --- ends of an exchange
 
-    def _finish(self, exchange: Exchange, clean: bool) -> None:
+    def _finish(self, exchange: Attempt, clean: bool) -> None:
         """The answer is whole and written: free the connection first, so that the next request may have it.
 
         Not `clean`: bytes came behind it that nobody asked for.
@@ -273,7 +273,7 @@ class Upstream:
                 self.drop()
         exchange.finished(now)
 
-    def _pass_over(self, exchange: Exchange, head: ResponseHead, body: bytes | None) -> None:
+    def _pass_over(self, exchange: Attempt, head: ResponseHead, body: bytes | None) -> None:
         """Nobody is to see this answer, unless nobody has a better one. `body` is None where it is not whole; one that
         is frees the connection.
         """
@@ -295,9 +295,9 @@ class Upstream:
         kept = None
         if body is not None and exchange.plan is not None:
             kept = KeptReply(head, body, self.pool.plane.via, exchange.plan.service, seconds)
-        attempt_failed(exchange, Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept)
+        exchange.attempt_failed(Outcome.SERVER_ERROR, detail, sent=True, stale=False, retry_after=seconds, own=kept)
 
-    def _unstream(self, exchange: Exchange) -> None:
+    def _unstream(self, exchange: Attempt) -> None:
         if self.streaming:
             self.streaming = False
             down = exchange.down.transport
@@ -315,13 +315,14 @@ class Upstream:
                 exchange.body.producing = False
         self.drop()
         if exchange is not None:
-            attempt_failed(exchange, outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
+            exchange.attempt_failed(outcome, detail, sent=sent, stale=stale, hung=outcome is Outcome.TIMEOUT)
 
-    def _switch(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+    def _switch(self, exchange: Attempt, head: ResponseHead, rest: bytes) -> None:
         if not exchange.switching or (head.upgrade or b"").strip().lower() != b"websocket":
             self._fail(Outcome.INVALID, "the instance switched protocols unasked")
             return
-        down = cast("Downstream", exchange.down)  # nobody else asks to switch
+        exchange = cast("Exchange", exchange)  # nobody else asks to switch
+        down = cast("Downstream", exchange.down)
         if exchange.ticket is not None:
             exchange.ticket.prove(exchange.plane.clock())
         exchange.settle()
@@ -363,7 +364,7 @@ class Upstream:
 
     def connectionLost(self, reason: Failure) -> None:
         self.transport = None
-        self.pool.plane.deadlines.waiting.discard(self)
+        self.pool.plane.deadlines.forget(self)
         tunnel, self.tunnel = self.tunnel, None
         if tunnel is not None:
             tunnel.instance_lost()
@@ -389,16 +390,16 @@ class Upstream:
 
     def sweep(self, now: float) -> None:
         exchange = self.exchange
-        spec = self.pool.spec
         if self.tunnel is not None:
-            if self.tunnel.over() and now - self.since > spec.timeout_idle:
+            if self.tunnel.over() and now - self.since > self.tunnel.patience:
                 self.drop()
             return
         if exchange is None:
-            if now - self.idle_since > spec.keepalive_timeout:
+            if now - self.idle_since > self.pool.spec.keepalive_timeout:
                 self.pool.discard(self)
                 self.retire()
             return
+        spec = exchange.plan.spec if exchange.plan is not None else self.pool.spec
         stream = exchange.down.stream
         # An unfinished head is no sign of life: it could come byte by byte for ever.
         if (self.active and not self.partial) or (stream is not None and stream.unsent):

@@ -12,17 +12,25 @@ from typing import Any
 from wmesh.cluster.directory import Directory
 from wmesh.cluster.explain import explain
 from wmesh.errors import ControlError, WireError
+from wmesh.model import ServiceSpec
 from wmesh.proxy.decisions import find, recent
-from wmesh.proxy.plan import UNKEYED
+from wmesh.proxy.plan import UNKEYED, Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.wire.forwarded import Peers
 from wmesh.wire.request import RequestHead, read_request
 
 
 class Whys:
-    """`wall` answers seconds since 1970."""
+    """`wall` answers seconds since 1970, `effective` the options that a route may have, as they are in a service."""
 
-    def __init__(self, plane: DataPlane, directory: Directory, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        directory: Directory,
+        wall: Callable[[], float] = time.time,
+        effective: Callable[[ServiceSpec], Mapping[str, str]] = lambda spec: {},
+    ) -> None:
+        self._effective = effective
         self._plane = plane
         self._directory = directory
         self._wall = wall
@@ -51,9 +59,14 @@ class Whys:
         if plan.keyed:
             key = (plan.key_of(head) if plan.key_of is not None else b"") or self._peers.client(peer, head)
         bound = plan.sticky.bound(head.lines, plan.cluster.members) if plan.sticky is not None else ""
+        options, usual = self._effective(plan.spec), self._effective(plan.cluster.spec)
         return {
             "request": asked,
             "route": str(plan.route),
+            "section": f"route:{plan.route.name}" if plan.route.name else None,
+            "options": dict(options),
+            "hedging": _hedging(plan, self._plane.clock()),
+            "overridden": [name for name, value in options.items() if value != usual[name]],
             "target": plan.target(head.target).decode("ascii", "replace"),
             "bound": bound or None,
             **explain(plan.selection, key, self._plane.clock(), bound),
@@ -80,3 +93,14 @@ class Whys:
             return read_request(block.encode("latin-1", "replace"), self._plane.limits)
         except WireError as error:
             raise ControlError(f"that is not a request: {error}", 422) from error
+
+
+def _hedging(plan: Plan, now: float) -> dict[str, Any] | None:
+    """After how long another instance would be asked as well (null: not yet known), and from how many answers that is
+    told (null: it is fixed)."""
+    if plan.hedging is None:
+        return None
+    after = plan.hedging.after(now)
+    milliseconds = None if after is None else round(after * 1000.0, 3)
+    samples = plan.hedging.samples(now) if plan.hedging.spec.quantile else None
+    return {"after_ms": milliseconds, "samples": samples}

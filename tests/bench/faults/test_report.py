@@ -87,3 +87,27 @@ class Page(TestCase):
     def test_json_holds_everything(self) -> None:
         found = json.loads(self.results().as_json())
         self.assertEqual(found["figures"]["errors"]["haproxy"]["failed"], {"503": 40})
+
+    def test_json_can_be_read_again(self) -> None:
+        results = self.results()
+        self.assertEqual(Results.from_json(results.as_json()), results)
+        for text in ("{}", "[]", '{"figures": {"errors": {"wmesh": {"asked": 1}}}}', "no JSON"):
+            self.assertRaises((KeyError, ValueError, TypeError), Results.from_json, text)
+
+    def test_some_are_played_again(self) -> None:
+        """Their figures are the new ones, the others stay, and the page says so."""
+        earlier, again = self.results(), self.results()
+        earlier.figures["slow"] = {"wmesh": FIGURES}
+        earlier.failures = ["envoy in errors: FAILED: it ended with 1", "envoy in slow: FAILED: it ended with 1"]
+        again.started = "2025-01-31T13:00:00+00:00"
+        again.figures["errors"]["wmesh"] = failed(7)
+        both = again.within(earlier)
+        self.assertEqual((both.started, list(both.figures)), (earlier.started, ["errors", "slow"]))
+        self.assertEqual((both.figures["errors"], both.figures["slow"]), (again.figures["errors"], {"wmesh": FIGURES}))
+        self.assertEqual(both.failures, earlier.failures[1:])
+        self.assertIn("errors: played again at 2025-01-31T13:00:00+00:00, all proxies", page(both))
+
+    def test_what_differs_is_not_mixed(self) -> None:
+        for change in ({"seconds": 4}, {"settings": "Others."}, {"versions": {"wmesh": "2"}}):
+            error = self.assertRaises(ValueError, replace(self.results(), **change).within, self.results())
+            self.assertIn(next(iter(change)), str(error))

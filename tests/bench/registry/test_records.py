@@ -10,7 +10,7 @@ from bench.registry.records import Machine, Results, goals_table, page, percenti
 
 
 def results() -> Results:
-    machine = Machine("Some CPU", 2, 8 << 30, "Linux 6.1", "3.11.7", "Valkey server v=9.1.2", 0, 0.1, 10.0)
+    machine = Machine("Some CPU", 2, 8 << 30, "Linux 6.1", "3.11.7", 0.1, "Valkey server v=9.1.2", 0, 10.0)
     return Results("2025-01-31T12:00:00+00:00", machine, {"fleet": 10000})
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from tests.control.registry.scene import Recorder, a_record, until
+from tests.control.registry.scene import Recorder, a_record
+from tests.waiting import until
 from wmesh.errors import RecordError, RegistryError
 from wmesh.events import InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated, LoadReported, WillsTold
 from wmesh.interfaces import Registry

@@ -1,32 +1,20 @@
-"""What the tests of registries share: a sink that remembers, patience with a limit, and a real server to mistreat."""
+"""What the tests of registries share: a sink that remembers, and a real server to mistreat."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
-import wmesh
+from tests.children import Child, spawn
+from tests.waiting import PATIENCE, until
 from wmesh.control.guard import guarded
 from wmesh.control.registry.embedded import find_server
 from wmesh.events import Event, InstanceAdded, InstanceRemoved, InstancesReset, InstanceUpdated
 from wmesh.model import Address, InstanceRecord
-
-PATIENCE = 10.0
-
-# trial changes the working directory, and children must find the same wmesh as we did.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(wmesh.__file__).parents[1])}
 
 
 def a_record(id: str = "pricing-1", **changes: Any) -> InstanceRecord:
@@ -63,64 +51,6 @@ class Recorder:
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
-
-
-async def until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Wait until something is true, looking often; fail if it takes too long."""
-    from twisted.internet import reactor
-
-    limit = reactor.seconds() + PATIENCE
-    while not condition():
-        if reactor.seconds() > limit:
-            raise AssertionError(f"waited {PATIENCE:g} s in vain for {what}")
-        await deferLater(reactor, 0.005)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False
-
-
-class Child(ProcessProtocol):
-    """A process whose output is kept and whose end can be awaited as often as one likes."""
-
-    def __init__(self) -> None:
-        self.output = b""
-        self.errors = b""
-        self.ended: int | None = None
-
-    def outReceived(self, data: bytes) -> None:
-        self.output += data
-
-    def errReceived(self, data: bytes) -> None:
-        self.errors += data
-
-    def processEnded(self, reason: Failure) -> None:
-        value = reason.value
-        self.ended = value.exitCode if value.exitCode is not None else -value.signal
-
-    @property
-    def pid(self) -> int:
-        return int(self.transport.pid)
-
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessExitedAlready):
-            self.transport.signalProcess(number)
-
-    async def end(self) -> None:
-        self.signal(signal.SIGKILL)
-        await until(lambda: self.ended is not None, "the end of a child")
-
-
-def spawn(argv: list[str]) -> Child:
-    from twisted.internet import reactor
-
-    child = Child()
-    reactor.spawnProcess(child, argv[0], argv, env=ENVIRONMENT)
-    return child
 
 
 class Server:

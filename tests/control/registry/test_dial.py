@@ -8,33 +8,16 @@ import tempfile
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.certificates import Authority
+from tests.control.registry.front import tls_front
 from tests.control.registry.scene import Server
 from wmesh.control.registry.dial import abort, ask, dial
 from wmesh.errors import RegistryError
 from wmesh.registry_url import Target, parse_target
-
-
-class Side(Protocol):
-    """One side of a byte relay between a TLS port and the server's socket."""
-
-    other: Protocol | None = None
-    early = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.other is None:
-            self.early += data
-        else:
-            self.other.transport.write(data)
-
-    def connectionLost(self, reason: Any = None) -> None:
-        if self.other is not None:
-            self.other.transport.loseConnection()
 
 
 class DialTests(TestCase):
@@ -49,25 +32,7 @@ class DialTests(TestCase):
 
     def front(self, authority: Authority, ask: bool = False, interface: str = "127.0.0.1") -> int:
         """The port of a TLS relay to the server."""
-        from twisted.internet import reactor
-
-        socket = self.server.socket
-
-        class Inside(Side):
-            pass
-
-        class Outside(Side):
-            def connectionMade(self) -> None:
-                connecting = UNIXClientEndpoint(reactor, socket).connect(Factory.forProtocol(Inside))
-                connecting.addCallback(self.join)
-
-            def join(self, inner: Side) -> None:
-                self.other, inner.other = inner, self
-                inner.transport.write(self.early)
-
-        factory = Factory.forProtocol(Outside)
-        factory.noisy = False
-        port = reactor.listenSSL(0, factory, authority.server_options(ask), interface=interface)
+        port = tls_front(self.server, authority.server_options(ask), interface)
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
 

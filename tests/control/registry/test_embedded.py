@@ -13,8 +13,10 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from tests.children import alive, spawn
 from tests.control.registry.contract import RealTimeContract
-from tests.control.registry.scene import Recorder, a_record, alive, spawn, until
+from tests.control.registry.scene import Recorder, a_record
+from tests.waiting import until
 from wmesh.control.guard import guarded
 from wmesh.control.registry import embedded
 from wmesh.control.registry.embedded import EmbeddedRegistry, find_server

@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import Server, until
+from tests.control.registry.scene import Server
+from tests.waiting import until
 from wmesh.control.registry.dial import Connection
 from wmesh.control.registry.link import Link
 from wmesh.errors import RegistryError

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import Child, spawn, until
+from tests.children import Child, spawn
+from tests.waiting import until
 from wmesh.control.registry import premises
 from wmesh.control.registry.premises import LONGEST_SOCKET_PATH, Premises
 from wmesh.errors import RegistryError

@@ -13,7 +13,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from tests.control.registry.contract import RealTimeContract, a_will
-from tests.control.registry.scene import Recorder, Server, a_record, until
+from tests.control.registry.scene import Recorder, Server, a_record
+from tests.waiting import until
 from wmesh.control.registry import scripts, watch
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.redis import RedisRegistry

@@ -8,7 +8,7 @@ import sys
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.control.registry.scene import ENVIRONMENT
+from tests.children import ENVIRONMENT
 from wmesh.control.registry import registry_for
 from wmesh.control.registry.embedded import EmbeddedRegistry
 from wmesh.control.registry.memory import MemoryRegistry

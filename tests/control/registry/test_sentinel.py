@@ -11,7 +11,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from tests.control.registry.scene import until
+from tests.waiting import until
 from wmesh.control.registry import sentinel
 from wmesh.control.registry.dial import abort
 from wmesh.control.registry.sentinel import Lookout

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import Authority
-from tests.control.registry.scene import ENVIRONMENT
+from tests.children import ENVIRONMENT
 from wmesh.control.registry.tls import check_files, client_options
 from wmesh.errors import RegistryError
 from wmesh.registry_url import Target

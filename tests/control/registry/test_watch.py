@@ -15,7 +15,8 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from tests.control.registry.contract import a_will
-from tests.control.registry.scene import Recorder, Server, a_record, until
+from tests.control.registry.scene import Recorder, Server, a_record
+from tests.waiting import until
 from wmesh.control.registry import scripts
 from wmesh.control.registry.codec import encode_record
 from wmesh.control.registry.link import Link

@@ -42,7 +42,7 @@ class Crowd:
         """Another fetch goes out for this crowd."""
         self.fetches.append(fetch)
         self.since = now
-        self.plane.deadlines.waiting.add(self)
+        self.plane.deadlines.watch(self, self.cache.spec.wait)
         fetch.begin(now)
 
     def left(self, reader: Reader) -> None:
@@ -130,4 +130,4 @@ class Crowd:
 
     def _disband(self) -> None:
         self.cache.disband(self)
-        self.plane.deadlines.waiting.discard(self)
+        self.plane.deadlines.forget(self)

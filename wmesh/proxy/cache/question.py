@@ -47,7 +47,7 @@ class FetchExchange(Exchange):
         self.status = head.status
         assert self.conn is not None
         self.conn.chunking = False
-        more = self.binding() if self.plan is not None and self.plan.sticky is not None else b""
+        more = self.answered(self.plan) if self.plan is not None and self.plan.extras else b""
         self.down.arrived(head, more)
         return b""
 

@@ -16,6 +16,7 @@ CACHE = (
         "Whether answers that allow it are kept and served again, by the rules of a shared HTTP cache (RFC 9111).",
         "proxy_caching_enabled = yes",
         field="cache.enabled",
+        on_route=True,
         notes=("All services share the memory of ``[gateway] cache_size``.",),
     ),
     Option(
@@ -25,6 +26,7 @@ CACHE = (
         " is a permanent redirect. 0: ``proxy_cache_heuristic`` decides.",
         "proxy_cache_ttl = 300",
         field="cache.ttl",
+        on_route=True,
     ),
     Option(
         "proxy_cache_negative_ttl",
@@ -32,6 +34,7 @@ CACHE = (
         "The same for errors that are likely to stay: 404, 405, 410, 414, 501. Others are kept only if they say so.",
         "proxy_cache_negative_ttl = 10s",
         field="cache.negative_ttl",
+        on_route=True,
     ),
     Option(
         "proxy_cache_heuristic",
@@ -40,6 +43,7 @@ CACHE = (
         " since then, in percent, and at most for a day.",
         "proxy_cache_heuristic = 0",
         field="cache.heuristic",
+        on_route=True,
     ),
     Option(
         "proxy_cache_stale_if_error",
@@ -48,6 +52,7 @@ CACHE = (
         " 504. What the answer says itself (stale-if-error, must-revalidate) goes before.",
         "proxy_cache_stale_if_error = 1h",
         field="cache.stale_if_error",
+        on_route=True,
     ),
     Option(
         "proxy_cache_cookies",
@@ -56,6 +61,7 @@ CACHE = (
         " Turn it on where cookies do not change what the service answers.",
         "proxy_cache_cookies = yes",
         field="cache.cookies",
+        on_route=True,
     ),
     Option(
         "proxy_cache_set_cookie",
@@ -63,6 +69,7 @@ CACHE = (
         "Whether an answer that sets a cookie is kept if it says itself for how long. Everybody gets the cookie then.",
         "proxy_cache_set_cookie = no",
         field="cache.set_cookie",
+        on_route=True,
     ),
     Option(
         "proxy_cache_request_control",
@@ -71,6 +78,7 @@ CACHE = (
         " cache.",
         "proxy_cache_request_control = no",
         field="cache.request_control",
+        on_route=True,
     ),
     Option(
         "proxy_cache_object_limit",
@@ -78,6 +86,7 @@ CACHE = (
         "The largest body that is kept. Larger ones pass through.",
         "proxy_cache_object_limit = 8MiB",
         field="cache.object_limit",
+        on_route=True,
     ),
     Option(
         "proxy_cache_wait",
@@ -86,6 +95,7 @@ CACHE = (
         " than this, another one of them is sent on, and so on.",
         "proxy_cache_wait = 2s",
         field="cache.wait",
+        on_route=True,
     ),
 )
 

@@ -158,7 +158,7 @@ class Plans:
         if spec.fallback != declared.fallback:
             answer = fixed_answer(spec, f"route:{route.name}")
         plan = Plan(spec, route, self._clusters[name], traffic, self._sticky.get(name), self._budgets[name])
-        plan.cache = self.caches.get(name)
+        plan.cache = self.caches.get(name) if spec.cache.enabled else None
         other = self.specs.get(spec.fallback.service)
         if other is not None:
             # Its answers are those that the clients of this service get, and are counted so.

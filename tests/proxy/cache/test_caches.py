@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cluster.samples import FirstUntried
 from tests.policy.caching.scene import stored
+from wmesh.cluster.cluster import Cluster
 from wmesh.errors import ControlError
-from wmesh.model import CacheSpec, ServiceSpec
+from wmesh.metrics.traffic import Traffic
+from wmesh.model import CacheSpec, RouteSpec, ServiceSpec
 from wmesh.proxy.cache.caches import Caches
+from wmesh.proxy.plan import Plans
 
 
 class CachesTests(SynchronousTestCase):
@@ -48,3 +52,14 @@ class CachesTests(SynchronousTestCase):
             error = self.assertRaises(ControlError, self.purge, service, **asked)
             self.assertEqual(error.status, status, asked)
         self.assertEqual(self.caches.store.count, 2)
+
+    def test_some_routes(self) -> None:
+        """A service that wants a cache for some of its requests only has one, and the others do without."""
+        routes = (RouteSpec("", "/"), RouteSpec("", "/img/", options=(("cache.enabled", True), ("cache.ttl", 60.0))))
+        spec = ServiceSpec("shop", routes=routes)
+        caches = Caches((spec,), 1_000_000, "wmesh").by_service
+        plans = Plans((spec,), {"shop": Cluster(spec, lambda spec: FirstUntried())}, {"shop": Traffic()}, caches=caches)
+        plain, images = (plans.plan(spec, route) for route in routes)
+        self.assertIsNone(plain.cache)
+        self.assertIs(images.cache, caches["shop"])
+        self.assertEqual(images.spec.cache.ttl, 60.0)

@@ -1,4 +1,4 @@
-"""The cache of one service: requests come here before they go to an instance, and most go no further.
+"""The cache of one service: its requests come here before they go to an instance, and most go no further.
 
 A hit costs a look-up and a write. What the cache cannot help with (other methods, bodies, conditions that only the
 instance can judge) goes its way as if there were no cache, but what it changes is noticed: an unsafe request that went
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wmesh.model import ServiceSpec
 from wmesh.policy.caching.decide import BYPASS, HIT, MISS, NONE, STALE, decide
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.keys import SAFE, covers, equals, key_of, worthless
@@ -42,9 +41,8 @@ class Cache:
     another one's fetch served, `saved` bytes of bodies that came from the store. `name` is that in Cache-Status.
     """
 
-    def __init__(self, spec: ServiceSpec, store: Store, name: bytes) -> None:
-        self.service = spec.name.encode("ascii")
-        self.spec = spec.cache
+    def __init__(self, service: str, store: Store, name: bytes) -> None:
+        self.service = service.encode("ascii")
         self.store = store
         self.name = name
         self.crowds: dict[bytes, Crowd] = {}
@@ -67,7 +65,7 @@ class Cache:
             return False
         key = self._key(exchange)
         entry, names = self.store.find(key, question)
-        kind, entry, fwd = decide(question, entry, names is not None, now, self.spec)
+        kind, entry, fwd = decide(question, entry, names is not None, now, plan.spec.cache)
         if kind == HIT:
             assert entry is not None
             self.hits += 1
@@ -116,7 +114,9 @@ class Cache:
         if method != b"GET" and method != b"HEAD":
             return "method"
         question = question_of(exchange.head.lines)
-        if question.control is not None and question.control.no_store and self.spec.request_control:
+        plan = exchange.plan
+        obeyed = plan is not None and plan.spec.cache.request_control
+        if obeyed and question.control is not None and question.control.no_store:
             return "request"
         return "miss" if method == b"HEAD" or question.range is not None else "bypass"
 

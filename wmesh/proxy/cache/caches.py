@@ -13,12 +13,15 @@ from wmesh.proxy.cache.cache import Cache
 
 
 class Caches:
-    """`by_service` has those of the services that want one. `size` is bytes, `name` what the gateway calls itself."""
+    """`by_service` has those of the services that want one, for all of their requests or for those of some routes.
+
+    `size` is bytes, `name` what the gateway calls itself.
+    """
 
     def __init__(self, services: Iterable[ServiceSpec], size: int, name: str) -> None:
         self.store = MemoryStore(size)
         shown = cache_name(name)
-        self.by_service = {spec.name: Cache(spec, self.store, shown) for spec in services if spec.cache.enabled}
+        self.by_service = {spec.name: Cache(spec.name, self.store, shown) for spec in services if _wanted(spec)}
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -37,6 +40,10 @@ class Caches:
         if cache is None:
             raise ControlError(f"{service} has no cache; it would with proxy_caching_enabled = yes", 409)
         return cache.purge(url=_bytes("url", url), prefix=_bytes("prefix", prefix), tag=_bytes("tag", tag))
+
+
+def _wanted(spec: ServiceSpec) -> bool:
+    return spec.cache.enabled or any(spec.on(route).cache.enabled for route in spec.routes)
 
 
 def _bytes(what: str, text: str) -> bytes:

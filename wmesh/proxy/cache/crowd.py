@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Crowd:
     """`waiting` are in the order they came, without those who lead a fetch. `since` is when the last one was sent."""
 
-    __slots__ = ("cache", "fetches", "key", "plane", "since", "waiting")
+    __slots__ = ("cache", "fetches", "key", "plane", "since", "wait", "waiting")
 
     def __init__(self, cache: Cache, key: bytes, plane: DataPlane) -> None:
         self.cache = cache
@@ -33,6 +33,7 @@ class Crowd:
         self.waiting: dict[Reader, None] = {}
         self.fetches: list[Fetch] = []
         self.since = 0.0
+        self.wait = 0.0
 
     def join(self, reader: Reader) -> None:
         reader.crowd = self
@@ -42,7 +43,8 @@ class Crowd:
         """Another fetch goes out for this crowd."""
         self.fetches.append(fetch)
         self.since = now
-        self.plane.deadlines.watch(self, self.cache.spec.wait)
+        self.wait = fetch.spec.wait
+        self.plane.deadlines.watch(self, self.wait)
         fetch.begin(now)
 
     def left(self, reader: Reader) -> None:
@@ -99,7 +101,7 @@ class Crowd:
                 reader.exchange.answer(reply)
 
     def sweep(self, now: float) -> None:
-        if self.waiting and now - self.since > self.cache.spec.wait:
+        if self.waiting and now - self.since > self.wait:
             reader = next(iter(self.waiting))
             del self.waiting[reader]
             self.cache.lead(self, reader, now)

@@ -37,7 +37,8 @@ class Fetch:
     """`leader` is whose request it is (None: he left, or it goes out behind the clients' backs).
 
     `entry` is the stored answer that is asked about, `coming` the new one, as far as it is known. `pieces` are those of
-    the body from number `base` on. `keeping`: it will be stored. `whole`: all of it is there.
+    the body from number `base` on. `keeping`: it will be stored. `whole`: all of it is there. `spec` is what its route
+    says of caching.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Fetch:
         "plane",
         "question",
         "readers",
+        "spec",
         "started",
         "transport",
         "tunnel",
@@ -88,6 +90,8 @@ class Fetch:
         """`asking` is the exchange whose request is to be sent."""
         self.cache = cache
         self.crowd = crowd
+        assert asking.plan is not None
+        self.spec = asking.plan.spec.cache
         self.plane = asking.plane
         self.peer = asking.down.peer
         self.question = question
@@ -115,7 +119,7 @@ class Fetch:
         self.dirty: Any = None
         self.tunnel: Any = None
         # Nothing is gained by standing in the queue where something stored can stand in at once.
-        self.half_closed = entry is not None and usable_on_error(question, entry, self.plane.clock(), cache.spec)
+        self.half_closed = entry is not None and usable_on_error(question, entry, self.plane.clock(), self.spec)
         self.parsing = False
         self.held = 0
         self.exchange = FetchExchange(self.plane, self, asked(asking.head, question, entry))
@@ -154,11 +158,11 @@ class Fetch:
             self.discarding = True
             self.failed(LocalReply(502, "instance_sent_invalid_response", "the instance answered 304 unasked"))
             return
-        terms = Terms(self.question, head.status, head.lines, cache.spec, wall, now - self.started)
+        terms = Terms(self.question, head.status, head.lines, self.spec, wall, now - self.started)
         self.names = terms.vary or ()
         variant = self.question.variant(self.names)
         self.coming = Entry(self.key, variant, head.status, head.start, terms, b"", now)
-        small = (head.length or 0) <= cache.spec.object_limit
+        small = (head.length or 0) <= self.spec.object_limit
         self.keeping = own and self.keeping and not terms.why and small
         leader, self.leader = self.leader, None
         if leader is not None:
@@ -204,7 +208,7 @@ class Fetch:
         # A cookie on a 304 is for who asked, whatever was stored.
         cookies = b"".join(b"Set-Cookie: %b\r\n" % value for value in values_of(head.lines, b"set-cookie"))
         lines = updated(entry, without(head.lines, {b"set-cookie"}) if cookies else head.lines)
-        terms = Terms(self.question, entry.status, lines, cache.spec, wall, now - self.started)
+        terms = Terms(self.question, entry.status, lines, self.spec, wall, now - self.started)
         fresh = Entry(self.key, self.question.variant(terms.vary or ()), entry.status, entry.start, terms,
                       entry.body, now)  # fmt: skip
         stored = not terms.why and self.keeping
@@ -224,7 +228,7 @@ class Fetch:
     def stand_in(self, now: float) -> bool:
         """Nobody answers, or with a failure: may what is stored be used instead? Then it is."""
         entry, cache = self.entry, self.cache
-        if entry is None or not usable_on_error(self.question, entry, now, cache.spec):
+        if entry is None or not usable_on_error(self.question, entry, now, self.spec):
             return False
         cache.stood_in += 1
         leader, self.leader = self.leader, None
@@ -239,7 +243,7 @@ class Fetch:
         """Is the answer that is coming good for this request?"""
         coming = self.coming
         assert coming is not None
-        if coming.assigned and question.cookies and not self.cache.spec.cookies:
+        if coming.assigned and question.cookies and not self.spec.cookies:
             return False
         return question.variant(self.names) == coming.variant
 
@@ -283,7 +287,7 @@ class Fetch:
 
     def _record(self, count: int) -> None:
         """So many bytes more are kept, unless it is too large, or too much is under way."""
-        if self._size <= self.cache.spec.object_limit and self.cache.store.take(count):
+        if self._size <= self.spec.object_limit and self.cache.store.take(count):
             self._taken += count
         else:
             self.keeping = False

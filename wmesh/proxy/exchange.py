@@ -359,7 +359,7 @@ class Exchange:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.retrying is not None or self.limit is not None:
             self.settle()
-        self.conn = None
+        self.conn = self.reader = None
         status = self.status
         ticket, self.ticket = self.ticket, None
         member = None
@@ -381,6 +381,7 @@ class Exchange:
         connection = self.connection_line()
         if self.plan is not None and self.plan.cache is not None:
             connection += self.plan.cache.told(self)
+            self.reader = None
         now = self.plane.clock()
         self.over(now, reply.status, self.ticket.member if self.ticket is not None else None)
         if down.transport is None:

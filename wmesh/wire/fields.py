@@ -99,6 +99,20 @@ def values_of(lines: bytes, name: bytes) -> list[bytes]:
     return [value.rstrip(b" \t") for value in found]
 
 
+Fields = dict[bytes, list[bytes]]
+"""By name in lower case, all values in order, without white space round them."""
+
+
+def all_fields(lines: bytes) -> Fields:
+    """For who wants to know most of them; who wants one asks `value_of`."""
+    found: Fields = {}
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            found.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    return found
+
+
 _SIMPLE_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
     b"keep-alive": (b"keep-alive",),
     b"Keep-Alive": (b"keep-alive",),

@@ -23,6 +23,10 @@ _RFC850 = re.compile(
 )
 _ASCTIME = re.compile(rb"(?i)(?:mon|tue|wed|thu|fri|sat|sun) " + _MONTH + rb" ([ \d]\d) " + _TIME + rb" (\d{4})")
 
+# Most dates that come within a second are the same. WHY: each answer that may be kept has one or two to be read.
+_KNOWN: dict[bytes, int] = {}
+_MOST_KNOWN = 256
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = 86400
 _YEAR = 365.2425 * _DAY
@@ -30,10 +34,18 @@ _YEAR = 365.2425 * _DAY
 
 def read_date(text: bytes, wall: float) -> int | None:
     """Seconds since 1970, or None if it is no date. `wall` decides the century of a year of two digits."""
+    known = _KNOWN.get(text)
+    if known is not None:
+        return known
     match = _FIXED.fullmatch(text)
     if match is not None:
         day, month, year, *time = match.groups()
-        return _seconds(int(year), month, day, time)
+        found = _seconds(int(year), month, day, time)
+        if found is not None:
+            if len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[text] = found
+        return found
     match = _RFC850.fullmatch(text)
     if match is not None:
         day, month, year, *time = match.groups()

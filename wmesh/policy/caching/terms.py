@@ -15,7 +15,7 @@ from wmesh.policy.caching.dates import read_date, written_date
 from wmesh.policy.caching.directives import ResponseDirectives, response_directives
 from wmesh.policy.caching.question import Question
 from wmesh.policy.caching.vary import Names, vary_names
-from wmesh.wire.fields import value_of, values_of, without
+from wmesh.wire.fields import Fields, all_fields, without
 
 UNDERSTOOD = frozenset(
     (200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 421, 451, 500, 501, 502, 503, 504)
@@ -28,14 +28,16 @@ HEURISTIC = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
 LONGEST_GUESS = 86400.0
 """Seconds that a guess from Last-Modified is at most."""
 
-_NEVER_KEPT = {
-    b"age",
-    b"content-length",
-    b"proxy-authenticate",
-    b"proxy-authentication-info",
-    b"proxy-authorization",
-    b"surrogate-control",
-}
+_NEVER_KEPT = frozenset(
+    (
+        b"age",
+        b"content-length",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"surrogate-control",
+    )
+)
 
 
 class Terms:
@@ -69,25 +71,32 @@ class Terms:
         self, question: Question, status: int, lines: bytes, spec: CacheSpec, wall: float, delay: float
     ) -> None:
         """`wall` is when the answer's head came, `delay` how many seconds after the question."""
-        said = _directives(lines)
-        self.vary: Names | None = vary_names(lines)
-        self.date = _date(lines, wall)
-        self.age = initial_age(lines, self.date, wall, delay)
-        self.modified_line = value_of(lines, b"last-modified") or b""
+        fields = all_fields(lines)
+        said = response_directives(
+            fields.get(b"cache-control", []), fields.get(b"cdn-cache-control"), fields.get(b"surrogate-control")
+        )
+        self.vary: Names | None = vary_names(fields)
+        self.date = _date(fields, wall)
+        self.age = initial_age(fields, self.date, wall, delay)
+        self.modified_line = _first(fields, b"last-modified")
         self.modified = read_date(self.modified_line, wall) if self.modified_line else None
         if self.modified is None:
             self.modified_line = b""
-        self.etag = value_of(lines, b"etag") or b""
+        self.etag = _first(fields, b"etag")
         self.immutable = said.immutable
         self.no_cache = said.no_cache is not None and not said.no_cache
-        explicit = explicit_lifetime(said, lines, self.date, wall)
+        explicit = explicit_lifetime(said, fields, self.date, wall)
         self.assigned = explicit is None
         self.lifetime = explicit if explicit is not None else self._guess(status, said, spec, question)
         self._stale(said, spec)
-        self.language = (value_of(lines, b"content-language") or b"").lower()
-        self.tags = tuple(tag for value in values_of(lines, b"surrogate-key") for tag in value.split())
-        self.lines = _kept(lines, said, wall)
-        self.why = objection(question, status, said, explicit is not None) or self._useless(question, spec)
+        self.language = _first(fields, b"content-language").lower()
+        self.tags = tuple(tag for value in fields.get(b"surrogate-key", ()) for tag in value.split())
+        dropped = _NEVER_KEPT | (said.no_cache or frozenset()) | (said.private or frozenset())
+        self.lines = without(lines, set(dropped)) if not dropped.isdisjoint(fields) else lines
+        if b"date" not in fields or b"date" in dropped:
+            self.lines += b"Date: %b\r\n" % written_date(wall)
+        cookie = b"set-cookie" in fields and b"set-cookie" not in dropped
+        self.why = objection(question, status, said, explicit is not None) or self._useless(question, cookie, spec)
 
     @property
     def reusable(self) -> bool:
@@ -113,10 +122,9 @@ class Terms:
         self.stale_if_error = _allowed(said.stale_if_error, spec.stale_if_error, forbidden, silent)
         self.must_revalidate = silent
 
-    def _useless(self, question: Question, spec: CacheSpec) -> str:
+    def _useless(self, question: Question, cookie: bool, spec: CacheSpec) -> str:
         if self.vary is None:
             return "vary"
-        cookie = value_of(self.lines, b"set-cookie") is not None
         if cookie and (self.assigned or not spec.set_cookie):
             return "set-cookie"
         if self.assigned and question.cookies and not spec.cookies:
@@ -125,14 +133,6 @@ class Terms:
         if not self.etag and not self.modified_line and (self.no_cache or fresh <= 0.0):
             return "no-freshness"
         return ""
-
-
-def _directives(lines: bytes) -> ResponseDirectives:
-    return response_directives(
-        values_of(lines, b"cache-control"),
-        values_of(lines, b"cdn-cache-control"),
-        values_of(lines, b"surrogate-control"),
-    )
 
 
 def _allowed(said: int | None, usual: float, forbidden: bool, silent: bool) -> float:
@@ -164,7 +164,7 @@ def objection(question: Question, status: int, said: ResponseDirectives, explici
     return ""
 
 
-def explicit_lifetime(said: ResponseDirectives, lines: bytes, date: int, wall: float) -> float | None:
+def explicit_lifetime(said: ResponseDirectives, fields: Fields, date: int, wall: float) -> float | None:
     """RFC 9111 section 4.2.1, without guesses: what the answer itself says, or None."""
     if said.s_maxage is not None:
         return float(said.s_maxage)
@@ -172,8 +172,8 @@ def explicit_lifetime(said: ResponseDirectives, lines: bytes, date: int, wall: f
         return float(said.max_age)
     if said.targeted:
         return None
-    expires = values_of(lines, b"expires")
-    if not expires:
+    expires = fields.get(b"expires")
+    if expires is None:
         return None
     dates = {read_date(value, wall) for value in expires}
     moment = dates.pop() if len(dates) == 1 else None
@@ -181,23 +181,19 @@ def explicit_lifetime(said: ResponseDirectives, lines: bytes, date: int, wall: f
     return 0.0 if moment is None else float(max(0, moment - date))
 
 
-def _date(lines: bytes, wall: float) -> int:
-    value = value_of(lines, b"date")
-    known = read_date(value, wall) if value is not None else None
+def _first(fields: Fields, name: bytes) -> bytes:
+    values = fields.get(name)
+    return values[0] if values else b""
+
+
+def _date(fields: Fields, wall: float) -> int:
+    value = _first(fields, b"date")
+    known = read_date(value, wall) if value else None
     return int(wall) if known is None else known
 
 
-def initial_age(lines: bytes, date: int, wall: float, delay: float) -> float:
+def initial_age(fields: Fields, date: int, wall: float, delay: float) -> float:
     """How old the answer was when it came (RFC 9111 section 4.2.3). Of several Age values the first counts."""
-    value = (value_of(lines, b"age") or b"").partition(b",")[0].strip(b" \t")
+    value = _first(fields, b"age").partition(b",")[0].strip(b" \t")
     said = min(int(value[:20]), 1 << 31) if value.isdigit() else 0
     return max(0.0, wall - date, said + delay)
-
-
-def _kept(lines: bytes, said: ResponseDirectives, wall: float) -> bytes:
-    """The lines to keep: without those that must not be stored, and with a Date."""
-    names = _NEVER_KEPT | (said.no_cache or frozenset()) | (said.private or frozenset())
-    kept = without(lines, names)
-    if value_of(kept, b"date") is None:
-        kept += b"Date: %b\r\n" % written_date(wall)
-    return kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from wmesh.wire.fields import CLAIMS, values_of
+from wmesh.wire.fields import CLAIMS, Fields, values_of
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -33,10 +33,13 @@ _PREFERENCES = (b"accept-language", b"accept-encoding")
 Names = tuple[bytes, ...]
 
 
-def vary_names(lines: bytes) -> Names | None:
+def vary_names(fields: Fields) -> Names | None:
     """The fields that the answer depends on, lower case, in order; None: on something that cannot be compared."""
+    values = fields.get(b"vary")
+    if values is None:
+        return ()
     names: set[bytes] = set()
-    for value in values_of(lines, b"vary"):
+    for value in values:
         for part in value.split(b","):
             name = part.strip(b" \t").lower()
             if not name:

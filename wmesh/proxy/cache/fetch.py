@@ -56,7 +56,6 @@ class Fetch:
         "dirty",
         "discarding",
         "entry",
-        "exchange",
         "half_closed",
         "head",
         "held",
@@ -122,18 +121,19 @@ class Fetch:
         self.half_closed = entry is not None and usable_on_error(question, entry, self.plane.clock(), self.spec)
         self.parsing = False
         self.held = 0
-        self.exchange = FetchExchange(self.plane, self, asked(asking.head, question, entry))
-        self.exchange.plan = asking.plan
-        self.exchange.request_id = asking.request_id if leader is not None else self.plane.next_id()
-        self.current: Exchange | None = self.exchange
+        # Forgotten at its end: neither of the two is to wait for the collector of cycles.
+        self.current: Exchange | None = FetchExchange(self.plane, self, asked(asking.head, question, entry))
+        self.current.plan = asking.plan
+        self.current.request_id = asking.request_id if leader is not None else self.plane.next_id()
 
     def begin(self, now: float) -> None:
         """Ask."""
         self.started = now
         self.cache.fetches.add(self)
         self.plane.connections.add(self)
-        self.exchange.started = now
-        self.exchange.forward(now)
+        assert self.current is not None
+        self.current.started = now
+        self.current.forward(now)
 
     # --- the answer
 
@@ -143,7 +143,8 @@ class Fetch:
         now, wall = plane.clock(), plane.reactor.seconds()
         self.head = head
         self._binding = more
-        own = self.exchange.plan is not None and self.exchange.plan.cache is cache
+        assert self.current is not None and self.current.plan is not None
+        own = self.current.plan.cache is cache
         entry = self.entry
         if entry is not None and own:
             if head.status == 304:
@@ -160,7 +161,7 @@ class Fetch:
             return
         terms = Terms(self.question, head.status, head.lines, self.spec, wall, now - self.started)
         self.names = terms.vary or ()
-        variant = self.question.variant(self.names)
+        variant = self.question.variant(self.names) if not terms.why else b""
         self.coming = Entry(self.key, variant, head.status, head.start, terms, b"", now)
         small = (head.length or 0) <= self.spec.object_limit
         self.keeping = own and self.keeping and not terms.why and small
@@ -261,13 +262,14 @@ class Fetch:
 
     def failed(self, reply: LocalReply) -> None:
         """There is no answer, and nothing that could stand in."""
+        notes = self.current.notes if self.current is not None else ()
         self.end()
         now = self.plane.clock()
         leader, self.leader = self.leader, None
         others = for_others(reply.status, self.cache.service.decode()) if isinstance(reply, KeptReply) else reply
         if leader is not None and not leader.exchange.done:
             leader.crowd = None
-            leader.exchange.notes = [*leader.exchange.notes, *self.exchange.notes]
+            leader.exchange.notes = [*leader.exchange.notes, *notes]
             leader.exchange.answer(reply)
         self.crowd.failed(self, others, now)
 
@@ -353,10 +355,10 @@ class Fetch:
         """It broke off in the middle, or the gateway stops."""
         if self.current is None:
             return
-        running = not self.exchange.done
+        exchange = self.current
         self.end()
-        if running:
-            self.exchange.client_lost()
+        if not exchange.done:
+            exchange.client_lost()
         for reader in list(self.readers):
             reader.broken()
 
@@ -370,9 +372,10 @@ class Fetch:
 
     def cancel(self) -> None:
         """Nobody wants it."""
-        if self.current is not None:
+        exchange = self.current
+        if exchange is not None:
             self.end()
-            self.exchange.client_lost()
+            exchange.client_lost()
         self.crowd.forget(self)
 
     def end(self) -> None:

@@ -68,7 +68,8 @@ class Reader:
         assert head is not None
         told = forward_line(fetch.cache.name, self.fwd, head.status, stored=stored, collapsed=collapsed) + more
         plane = exchange.plane
-        asked = fetch.exchange
+        asked = fetch.current
+        assert asked is not None
         member = asked.ticket.member.record.id if asked.ticket is not None else "nobody"
         exchange.notes = [*exchange.notes, *asked.notes, (plane.clock(), f"fetched from {member} for the cache")]
         if exchange.debug:
@@ -141,6 +142,7 @@ class Reader:
         now = exchange.plane.clock()
         exchange.note(now, "the answer broke off")
         exchange.over(now, 0, None)
+        exchange.reader = None
         exchange.settle()
         exchange.down.abort()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from tests.proxy.support import Conversation, Instance, Message, Scene, request
+from tests.proxy.support import Conversation, Instance, Message, Scene, request, response, silent, take
 from wmesh.model import RouteSpec
 from wmesh.proxy.flow import FLOWS, LONGEST
 
@@ -63,6 +63,36 @@ class FlowTests(Scene):
             self.assertEqual((await client.answer()).value(b"Connection"), b"close")
             await client.ended()
         self.assertEqual(len(self.plane.flows), 1)
+
+    async def test_each_has_its_own_time(self) -> None:
+        """A request that is known has as much time as any other, counted from its own start, and tells the instance."""
+
+        async def tires(conversation: Conversation) -> None:
+            for _ in range(OFTEN):
+                conversation.send(response((await take(conversation)).target))
+            await silent(conversation)
+
+        shop = self.instance(tires)
+        await self.open(shop, timeout_request=3.0)
+        await self.repeat(request(b"GET", b"/x"))
+        self.assertEqual(len(self.plane.flows), 1)
+        told = [seen.value(b"X-Envoy-Expected-Rq-Timeout-Ms") for seen in shop.requests]
+        self.assertTrue(all(value is not None and 2900 < int(value) <= 3000 for value in told), told)
+        client = await self.client()
+        client.send(request(b"GET", b"/x"))
+        await self.until(lambda: self.cluster.in_flight)
+        self.sweep(2.9)
+        self.assertEqual(self.cluster.in_flight, 1)
+        self.sweep(3.1)
+        self.assertEqual((await client.answer()).json()["error"], "deadline_exceeded")
+
+    async def test_where_the_deadline_is_searched_for(self) -> None:
+        """A field that only this service calls its deadline is taken out of each request, so each is read."""
+        shop = self.instance()
+        await self.open(shop, timeout_request=3.0, deadline_header="X-Patience")
+        await self.repeat(request(b"GET", b"/x", b"X-Patience: 1"))
+        self.assertEqual(dict(self.plane.flows), {})
+        self.assertTrue(all(int(seen.value(b"X-Patience") or b"0") > 2000 for seen in shop.requests))
 
     async def test_what_is_not_remembered(self) -> None:
         """A body, claims, an upgrade, an unknown route, and what is too long for it."""

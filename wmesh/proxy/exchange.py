@@ -203,7 +203,13 @@ class Exchange:
         self.plan = plan = flow.plan
         if plan.cache is not None and plan.cache.takes(self, plan, now):
             return
-        self.written = b"".join((flow.before, self.down.peer.lines, flow.behind, request_id, b"\r\n\r\n"))
+        if plan.timed:
+            self.limit = limit = TimeLimit(plan.spec.timeout_request, now, plan.spec.deadline_header)
+            plane.deadlines.watch(self, limit.seconds)
+            ends = b"\r\n" + limit.line + b"\r\n"
+        else:
+            ends = b"\r\n\r\n"
+        self.written = b"".join((flow.before, self.down.peer.lines, flow.behind, request_id, ends))
         if plan.extras:
             self.prepare(plan, now)
         self.attempt(now)

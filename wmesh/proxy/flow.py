@@ -50,7 +50,7 @@ class Flows(Memo[Flow]):
         if not self.familiar(data):
             return
         plan, head, peer = exchange.plan, exchange.head, exchange.down.peer
-        if plan is None or plan.timed or peer.trusted or peer.forwarded or head.has_body or not head.fields.plain:
+        if plan is None or not plan.steady or peer.trusted or peer.forwarded or head.has_body or not head.fields.plain:
             return
         if head.target[:1] == b"/" and head.fields.host is not None:
             self.keep(data, Flow(head, plan, exchange.plane.via))

@@ -47,7 +47,8 @@ class Plan:
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
-    `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
+    `timed`: the time limit of a request has to be looked for, whatever its fields; `steady`: it is always the same,
+    where the client's word does not count. `deadline_name` is lower case.
     `fallback` is what there is for when all instances fail, `hedging` (if there is any) says when another one is asked
     beside one that takes long. `extras`: keys, cookies or hedging have something to do for each request.
     `cache` is None where answers are not kept.
@@ -71,6 +72,7 @@ class Plan:
         "selection",
         "service",
         "spec",
+        "steady",
         "sticky",
         "strip",
         "timed",
@@ -107,7 +109,9 @@ class Plan:
         self.cache: Cache | None = None
         self.deadline_name = spec.deadline_header.lower().encode("ascii")
         # A trusted client's word in a field that every head is searched for costs nothing where it is missing.
-        self.timed = spec.timeout_request > 0.0 or bool(self.deadline_name and self.deadline_name not in CLAIMS)
+        searched = bool(self.deadline_name and self.deadline_name not in CLAIMS)
+        self.timed = spec.timeout_request > 0.0 or searched
+        self.steady = not searched
         self.strip = len(prefix) if spec.strip_prefix else 0
         self.prefix_line = b"X-Forwarded-Prefix: %b\r\n" % prefix if self.strip else b""
         self.websocket = spec.protocol == "websocket"

@@ -87,9 +87,16 @@ def has_date(lines: bytes) -> bool:
     return _DATE.search(lines) is not None
 
 
+_FINDERS: dict[bytes, re.Pattern[bytes]] = {}
+
+
 def value_of(lines: bytes, name: bytes) -> bytes | None:
     """The value of the first field of this name (any spelling) in `lines`, or None."""
-    match = re.search(rb"\n(?i:%b):[ \t]*([^\r\n]*)" % re.escape(name), lines)
+    finder = _FINDERS.get(name)
+    if finder is None:
+        # Names come from the configuration and from the code: there are few.
+        finder = _FINDERS[name] = re.compile(rb"\n(?i:%b):[ \t]*([^\r\n]*)" % re.escape(name))
+    match = finder.search(lines)
     return match.group(1).rstrip(b" \t") if match is not None else None
 
 

@@ -157,6 +157,36 @@ class CrowdTests(CacheScene):
         shop.conversations[0].reset()
         self.assertEqual([answer.body for answer in await gatherResults(asking)], [b"old"] * 20)
 
+    async def test_after_a_change(self) -> None:
+        """Who asks after something was changed gets nothing that was asked for before."""
+        shop = await self.cached(silent)
+        before = soon(self.get())
+        await self.until(lambda: shop.requests)
+        change = soon(self.ask(request(b"POST", body=b"x")))
+        await self.until(lambda: len(shop.requests) == 2)
+        shop.conversations[1].send(response())
+        await change
+        after = soon(self.get())
+        await self.until(lambda: len(shop.requests) == 3)
+        shop.conversations[0].send(fresh(b"old"))
+        self.assertEqual((await before).body, b"old")
+        shop.conversations[1].send(fresh(b"new"))
+        self.assertEqual((await after).body, b"new")
+        self.assertEqual((await self.get()).body, b"new")
+
+    async def test_what_one_alone_would_take(self) -> None:
+        """A client that takes very old answers gets one; the others of its crowd do not."""
+        shop = await self.cached(silent, retry=ONCE)
+        await self.grown_old(shop)
+        entry, _ = self.store.find(b"shop http://shop.test/", asks())
+        entry.error_until = entry.fresh_until
+        leader = soon(self.get(b"Cache-Control: stale-if-error=600"))
+        await self.until(lambda: len(shop.requests) == 2)
+        other = soon(self.get())
+        await self.until(lambda: any(crowd.waiting for crowd in self.cache.crowds.values()))
+        shop.conversations[0].send(response(b"", b"500 Oh"))
+        self.assertEqual(((await leader).body, (await other).status), (b"old", 502))
+
     async def test_the_leader_leaves(self) -> None:
         """The others still get what he asked for, if it is for all."""
         shop = await self.cached(silent)

@@ -20,6 +20,9 @@ from wmesh.policy.caching.directives import RequestDirectives
 from wmesh.policy.caching.entry import Entry
 from wmesh.policy.caching.question import Question
 
+FAILURES = frozenset((500, 502, 503, 504))
+"""Statuses that a stale answer may stand in for (RFC 5861 section 4)."""
+
 MISS = 0
 HIT = 1
 STALE = 2

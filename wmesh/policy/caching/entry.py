@@ -87,6 +87,11 @@ class Entry:
         self.size += len(body)
 
     @property
+    def kept(self) -> bool:
+        """Is it in the store?"""
+        return self.where != 0
+
+    @property
     def validator(self) -> bool:
         """Can the instance be asked whether it is still good?"""
         return bool(self.etag or self.modified_line)

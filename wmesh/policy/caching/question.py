@@ -92,6 +92,9 @@ class Question:
             self.bare = without(lines, CONDITIONS)
 
 
+NOTHING = Question(b"\r\n")
+"""What a request without field lines says."""
+
 _QUESTIONS: Memo[Question] = Memo(512, 2048)
 
 

@@ -50,7 +50,7 @@ class Cache:
         self.fetches: set[Fetch] = set()
         self.hits = self.misses = self.stale = self.stood_in = 0
         self.revalidated = self.collapsed = self.passed_by = self.saved = 0
-        self._unshared: dict[bytes, float] = {}
+        self._unshared: dict[int, float] = {}
 
     # --- requests
 
@@ -91,7 +91,7 @@ class Cache:
             return True
         self.misses += 1
         reader = exchange.reader = Reader(exchange, question, key, entry, fwd, now)
-        self._ask(reader, names, question.authorized or self._unshared.get(key, 0.0) > now, now)
+        self._ask(reader, names, question.authorized or self._unshared.get(hash(key), 0.0) > now, now)
         return True
 
     def passed(self, exchange: Exchange, head: ResponseHead) -> bytes:
@@ -179,7 +179,7 @@ class Cache:
         """The answer for this URI was not for all, and the next one is not likely to be."""
         if len(self._unshared) >= _MOST_UNSHARED:
             self._unshared.clear()
-        self._unshared[key] = now + UNSHARED
+        self._unshared[hash(key)] = now + UNSHARED
 
     # --- answers
 
@@ -207,9 +207,12 @@ class Cache:
         return self.store.purge(self.service, url=url, prefix=prefix, tag=tag)
 
     def _spoil(self, means: Any) -> None:
+        """What is on its way is for those who wait for it already: it is not kept, and nobody joins it any more."""
         for fetch in self.fetches:
             if means(fetch.key):
                 fetch.keeping = False
+                self.not_coming(fetch)
+                self.disband(fetch.crowd)
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON values."""

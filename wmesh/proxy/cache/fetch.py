@@ -11,26 +11,22 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wmesh.policy.caching.conditions import confirms, updated
-from wmesh.policy.caching.decide import usable_on_error
+from wmesh.policy.caching.decide import FAILURES, usable_on_error
 from wmesh.policy.caching.entry import Entry
-from wmesh.policy.caching.question import Question
+from wmesh.policy.caching.question import NOTHING, Question
 from wmesh.policy.caching.terms import Terms
 from wmesh.policy.caching.vary import Names
 from wmesh.proxy.cache.crowd import Crowd
 from wmesh.proxy.cache.question import FetchExchange, asked, for_others
 from wmesh.proxy.cache.reader import Reader
 from wmesh.proxy.local_reply import KeptReply, LocalReply
+from wmesh.proxy.transport import HIGH_WATER
 from wmesh.wire.fields import values_of, without
 from wmesh.wire.response import ResponseHead, write_interim
 
 if TYPE_CHECKING:
     from wmesh.proxy.cache.cache import Cache
     from wmesh.proxy.exchange import Exchange
-
-FAILURES = frozenset((500, 502, 503, 504))
-"""Statuses that a stale answer may stand in for (RFC 5861 section 4)."""
-
-HIGH_WATER = 65536
 
 
 class Fetch:
@@ -196,6 +192,7 @@ class Fetch:
         """A 304: what is stored is as good as new, with what the 304 says."""
         cache = self.cache
         self.discarding = True
+        known = entry.kept
         cache.store.remove(entry)
         leader, self.leader = self.leader, None
         if not confirms(entry, head.lines):
@@ -212,7 +209,8 @@ class Fetch:
         terms = Terms(self.question, entry.status, lines, self.spec, wall, now - self.started)
         fresh = Entry(self.key, self.question.variant(terms.vary or ()), entry.status, entry.start, terms,
                       entry.body, now)  # fmt: skip
-        stored = not terms.why and self.keeping
+        # Another fetch may have brought a newer one meanwhile.
+        stored = not terms.why and self.keeping and known
         if stored:
             cache.store.add(fresh)
         cache.revalidated += 1
@@ -237,7 +235,11 @@ class Fetch:
         if leader is not None:
             leader.crowd = None
             cache.write(leader.exchange, entry, leader.question, line, now)
-        self.crowd.served(self, entry, line, now)
+        if usable_on_error(NOTHING, entry, now, self.spec):
+            self.crowd.served(self, entry, line, now)
+        else:
+            # It was the leader alone who would take one that is so old.
+            self.crowd.failed(self, for_others(502, cache.service.decode()), now)
         return True
 
     def suits(self, question: Question) -> bool:

@@ -1,4 +1,4 @@
-"""What a registry costs its server: `python -m bench.registry_memory`, the figures of docs/registry-sizing.rst.
+"""What a registry costs its server: `python -m bench.registry.memory`, the figures of docs/registry-sizing.rst.
 
 A server of its own (the embedded Valkey, without the limit that a gateway gives it) is given so many instances by the
 scripts themselves, in calls of 500 as the gateway makes them. Memory is `MEMORY USAGE` of each key, all samples

@@ -30,8 +30,8 @@ from bench.load import LoadError, drive
 from bench.measure import answers
 from bench.peers import NGINX
 from bench.peers.base import places
-from bench.peers.wmesh import ROOT
-from bench.process import Child, Launch, children, free_ports, listening, wait_until
+from bench.peers.wmesh import gateway, twistd
+from bench.process import Child, children, free_ports, listening, wait_until
 from bench.report import number, spread, table
 from bench.run import BACKENDS, choose_cores
 
@@ -288,17 +288,12 @@ def run(features: Sequence[Feature], nginx: str | None, rounds: int, seconds: in
     port, remembering, *instances = free_ports(2 + BACKENDS)
     (directory / "mesh.ini").write_text(mesh_ini(port, instances, features, 0))
     (directory / "remembering.ini").write_text(mesh_ini(remembering, instances, features[:0], 1000))
-    twistd = str(Path(sys.executable).parent / "twistd")
-
-    def gateway(config: str) -> Launch:
-        argv = (sys.executable, twistd, "-n", "--pidfile=", "wmesh", "--config", str(directory / config))
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
-
+    binary = str(twistd())
     with children() as start:
         backend = start("backend", backend_launch(nginx, instances, directory, 4096), directory, others)
         wait_until(lambda: all(map(listening, instances)), backend)
-        child = start("gateway", gateway("mesh.ini"), directory, {core})
-        other = start("remembering", gateway("remembering.ini"), directory, {core})
+        child = start("gateway", gateway(binary, directory / "mesh.ini"), directory, {core})
+        other = start("remembering", gateway(binary, directory / "remembering.ini"), directory, {core})
         wait_until(lambda: answers(port, "/plain/small"), child)
         wait_until(lambda: answers(remembering, "/plain/small"), other)
         for each in features:

@@ -201,7 +201,8 @@ class MeshControls:
         }
 
     def services(self) -> dict[str, Mapping[str, Any]]:
-        reports = directory_report(self._directory, self._clock(), clusters := self._clusters())
+        clusters = self._clusters()
+        reports = directory_report(self._directory, self._clock(), clusters)
         return {name: {**report, "absent": self._absent(clusters[name])} for name, report in reports.items()}
 
     def service(self, name: str) -> dict[str, Any]:

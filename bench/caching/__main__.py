@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
-from bench.__main__ import end, whole, words
 from bench.caching import hits, suite
 from bench.caching.settings import PROXIES
+from bench.command import add_environment, interruptible, say, whole, words
 from bench.load import LoadError, wrk_version
 from bench.peers.base import places
 from bench.run import find_peers
@@ -24,7 +23,7 @@ def options() -> argparse.ArgumentParser:
     measuring.add_argument("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…")
     measuring.add_argument("--duration", type=whole, default=5, metavar="SECONDS")
     measuring.add_argument("--rounds", type=whole, default=3, metavar="N")
-    measuring.add_argument("--peers-from", type=Path, metavar="VENV", help="another virtual environment with the peers")
+    add_environment(measuring)
     return parser
 
 
@@ -41,9 +40,6 @@ def play(directory: Path) -> int:
 def measure(chosen: argparse.Namespace) -> int:
     where = places(chosen.peers_from)
     peers = {name: PROXIES[name] for name in chosen.peers}
-
-    def say(line: str) -> None:
-        print(line, flush=True)
 
     try:
         wrk_version()
@@ -66,13 +62,7 @@ def measure(chosen: argparse.Namespace) -> int:
 
 def main() -> int:
     chosen = options().parse_args()
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    try:
-        return play(chosen.directory) if chosen.command == "suite" else measure(chosen)
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped", file=sys.stderr)
-        return 130
+    return interruptible(lambda: play(chosen.directory) if chosen.command == "suite" else measure(chosen))
 
 
 if __name__ == "__main__":

@@ -144,6 +144,16 @@ class ExplainTests(SelectionCase):
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual(document["excluded"][0]["reasons"], ["too few of the others are well, and panic = none"])
+        self.assertIsNone(self.explained(prefer="a")["pick"])
+
+    def test_a_bound_client_in_a_panic(self) -> None:
+        """Its instance serves as a last resort, and keeps it."""
+        self.make(of("a"), of("b"))
+        for name in "ab":
+            self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
+        self.cluster.stale = True
+        self.assertEqual(self.explained(prefer="b")["why"], "the client is bound to it by its cookie")
 
     def test_large_fleets_are_cut(self) -> None:
         """What is not listed is counted."""

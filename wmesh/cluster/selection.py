@@ -163,7 +163,7 @@ class Selection:
         """The member that the client is bound to; else one that has to be tried because its breaker is half open."""
         cluster = self.cluster
         bound = cluster.members.get(prefer)
-        if bound is not None and bound not in tried and self.subset.holds(bound.record) and bound.takes(now):
+        if bound is not None and bound not in tried and self._takes(bound, now):
             return bound
         while cluster.trying and not tried:
             member = cluster.trying[-1]
@@ -187,15 +187,14 @@ class Selection:
             tried = (*tried, member)
             member = self.strategy.pick(key, tried, now)
         # Hardly anybody has room. WHY not go on asking: with ten thousand full members each pick passes over all.
-        if freed is not None and freed not in given and self._holds(freed) and freed.takes(now):
+        if freed is not None and freed not in given and self._takes(freed, now):
             return freed
         free = (one for one in self.members if one not in tried and (not one.gated or one.admits(now)))
         return next(free, None)
 
-    def _holds(self, member: Member) -> bool:
-        """It still is a member of the cluster, and of this part of it."""
-        record = member.record
-        return self.cluster.members.get(record.id) is member and self.subset.holds(record)
+    def _takes(self, member: Member, now: float) -> bool:
+        """Does this one, whom no strategy picked, take the request? In a half-open breaker a yes takes a trial."""
+        return self.subset.holds(member.record) and self.cluster.serves(member, now) and member.admits(now)
 
     def _far_away(self, tried: Sequence[Member], now: float) -> Member | None:
         """Nobody of our zone can take it: each of the others in turn."""

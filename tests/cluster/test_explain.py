@@ -135,6 +135,14 @@ class ExplainTests(SelectionCase):
         self.assertEqual((excluded["id"], excluded["reasons"]), ("a", ["it is in another zone"]))
         self.assertEqual(self.explained("b", "n")["why"], "nobody of our own zone can take it")
 
+    def test_whose_turn_it_is_in_another_zone(self) -> None:
+        """A zone that is full spills over to the others in turn; who is named is who gets it."""
+        self.make(*(of(name, zone="x") for name in "abc"), of("n", zone="y", limit=1), zone="y")
+        self.ticket()
+        named = [self.explained()["pick"] for _ in range(4)]
+        self.assertEqual(sorted(named[:3]), ["a", "b", "c"])
+        self.assertEqual(named[3], named[0])
+
     def test_no_panic_wanted(self) -> None:
         """Who is well and serves nobody because too few others are well is told so."""
         self.make(of("a"), of("b"), of("c"), panic="none", panic_threshold=50)

@@ -153,7 +153,7 @@ def _preview(
         if not _momentary(member, tried):
             return member.record.id, f"picked by {cluster.spec.strategy}"
         tried = (*tried, member)
-    for member in selection.far:
+    for member in selection.far_in_turn():
         if not _momentary(member, asked):
             return member.record.id, "nobody of our own zone can take it"
     refusal = selection.refusal(asked, now)

@@ -11,7 +11,7 @@ told exactly once, by `granted` or `refused`, unless he left before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -198,13 +198,16 @@ class Selection:
 
     def _far_away(self, tried: Sequence[Member], now: float) -> Member | None:
         """Nobody of our zone can take it: each of the others in turn."""
-        far = self.far
-        for _ in range(len(far)):
-            self._turn = (self._turn + 1) % len(far)
-            member = far[self._turn]
+        for steps, member in enumerate(self.far_in_turn(), 1):
             if member not in tried and (not member.gated or member.admits(now)):
+                self._turn = (self._turn + steps) % len(self.far)
                 return member
         return None
+
+    def far_in_turn(self) -> Iterator[Member]:
+        """Those of other zones, beginning with whose turn it is."""
+        far, turn = self.far, self._turn
+        return (far[(turn + step) % len(far)] for step in range(1, len(far) + 1))
 
     def refusal(self, tried: Sequence[Member], now: float) -> Refusal:
         """Why none of those to choose from can take this request."""

@@ -24,7 +24,7 @@ from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
 from wmesh.wire.fields import value_of
-from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response, write_switch
+from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class Upstream:
         exchange.conn = None
         self.exchange = None
         self.tunnel = tunnel = Tunnel(down, self, exchange)
-        down.transport.write(write_switch(head, b"websocket", exchange.plane.via, exchange.request_id))
+        down.transport.write(exchange.switch_head(head))
         tunnel.open(rest)
 
     # --- the client's backpressure

@@ -159,8 +159,8 @@ def write_interim(head: ResponseHead) -> bytes:
     return head.start + head.lines + b"\r\n"
 
 
-def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes) -> bytes:
-    """The 101 head that opens a tunnel."""
+def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes, more: bytes = b"") -> bytes:
+    """The 101 head that opens a tunnel. `more` are further field lines, each with its CRLF."""
     return b"".join(
         (
             head.start,
@@ -168,6 +168,7 @@ def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: byt
             b"Connection: Upgrade\r\nUpgrade: ",
             protocol,
             b"\r\n",
+            more,
             via[head.minor],
             request_id,
             b"\r\n\r\n",

@@ -11,7 +11,6 @@ own matter, so that there is a second gateway for it. TLS to instances has `benc
 from __future__ import annotations
 
 import argparse
-import datetime
 import http.client
 import json
 import os
@@ -24,14 +23,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench import cpu
-from bench.__main__ import RESULTS, result_files, whole
 from bench.backend import backend_launch
+from bench.command import add_environment, add_output, interruptible, keep, say, today, whole, words
 from bench.load import LoadError, drive
 from bench.measure import answers
 from bench.peers import NGINX
 from bench.peers.base import places
-from bench.peers.wmesh import ROOT
-from bench.process import Child, Launch, children, free_ports, listening, wait_until
+from bench.peers.wmesh import gateway, twistd
+from bench.process import Child, children, free_ports, listening, wait_until
 from bench.report import number, spread, table
 from bench.run import BACKENDS, choose_cores
 
@@ -282,23 +281,17 @@ def cost(child: Child, port: int, service: str, seconds: int, how: Sequence[str]
 
 def run(features: Sequence[Feature], nginx: str | None, rounds: int, seconds: int, directory: Path) -> Results:
     core, others = choose_cores()
-    started = datetime.datetime.now(datetime.UTC).date().isoformat()
-    results = Results(started, rounds, seconds, os.getloadavg()[0])
+    results = Results(today(), rounds, seconds, os.getloadavg()[0])
     results.rows = [Row(each.name, each.title) for each in features]
     port, remembering, *instances = free_ports(2 + BACKENDS)
     (directory / "mesh.ini").write_text(mesh_ini(port, instances, features, 0))
     (directory / "remembering.ini").write_text(mesh_ini(remembering, instances, features[:0], 1000))
-    twistd = str(Path(sys.executable).parent / "twistd")
-
-    def gateway(config: str) -> Launch:
-        argv = (sys.executable, twistd, "-n", "--pidfile=", "wmesh", "--config", str(directory / config))
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
-
+    binary = str(twistd())
     with children() as start:
         backend = start("backend", backend_launch(nginx, instances, directory, 4096), directory, others)
         wait_until(lambda: all(map(listening, instances)), backend)
-        child = start("gateway", gateway("mesh.ini"), directory, {core})
-        other = start("remembering", gateway("remembering.ini"), directory, {core})
+        child = start("gateway", gateway(binary, directory / "mesh.ini"), directory, {core})
+        other = start("remembering", gateway(binary, directory / "remembering.ini"), directory, {core})
         wait_until(lambda: answers(port, "/plain/small"), child)
         wait_until(lambda: answers(remembering, "/plain/small"), other)
         for each in features:
@@ -311,24 +304,25 @@ def run(features: Sequence[Feature], nginx: str | None, rounds: int, seconds: in
                     row.add(gateways.pair(each, seconds, plain_first=bool(turn % 2)))
                 else:
                     gateways.once(each, seconds, plain_first=True)
-            print(f"round {turn} of {rounds}" if turn else "warmed up", flush=True)
+            say(f"round {turn} of {rounds}" if turn else "warmed up")
     return results
 
 
-def main() -> int:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.features", description="What each feature costs a request.")
-    known = {feature.name: feature for feature in FEATURES}
-    parser.add_argument("--only", metavar="NAME,…", default="", help=f"of: {', '.join(known)}")
-    parser.add_argument("--rounds", type=whole, default=5, metavar="N", help="pairs for each feature (default 5)")
-    parser.add_argument("--seconds", type=whole, default=1, metavar="S", help="for each half of a pair (default 1)")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables")
-    parser.add_argument("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds nginx")
-    chosen = parser.parse_args()
-    names = ["nothing", *filter(None, (name.strip() for name in chosen.only.split(",")))]
-    for name in names:
-        if name not in known:
-            parser.error(f"unknown: {name}; known are {', '.join(known)}")
-    features = FEATURES if len(names) == 1 else tuple(known[name] for name in dict.fromkeys(names))
+    add = parser.add_argument
+    known = [feature.name for feature in FEATURES]
+    add("--only", type=words(known), default=known, metavar="NAME,…", help=f"of: {', '.join(known)}")
+    add("--rounds", type=whole, default=5, metavar="N", help="pairs for each feature (default 5)")
+    add("--seconds", type=whole, default=1, metavar="S", help="for each half of a pair (default 1)")
+    add_output(parser)
+    add_environment(parser)
+    return parser
+
+
+def measure(chosen: argparse.Namespace) -> int:
+    # What nothing at all costs is what the others are compared with.
+    features = [feature for feature in FEATURES if feature.name in ("nothing", *chosen.only)]
     nginx = NGINX.find(places(chosen.peers_from))
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
@@ -336,16 +330,13 @@ def main() -> int:
     except LoadError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
-        return 130
-    text = page(results)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    markdown, data = result_files(chosen.output, f"features-{results.started}")
-    markdown.write_text(text)
-    data.write_text(results.as_json())
-    print(f"\n{text}\nsaved as {markdown} and {data}")
+    keep(chosen.output, f"features-{results.started}", page(results), results.as_json())
     return 0
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    return interruptible(lambda: measure(chosen))
 
 
 if __name__ == "__main__":

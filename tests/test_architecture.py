@@ -163,6 +163,19 @@ class ArchitectureTests(SynchronousTestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_merges_are_finished(self) -> None:
+        """No text holds the marks of a merge that somebody forgot to resolve."""
+        folders = ("wmesh", "tests", "bench", "docs", "changes", "etc", "examples", "twisted")
+        texts = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+        wrong = [
+            f"{path.relative_to(ROOT)}:{number}"
+            for path in texts
+            if path.suffix in {".py", ".rst", ".md", ".ini", ".lua", ".toml", ".cfg"} and path.is_file()
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+            if line.startswith(("<" * 7 + " ", ">" * 7 + " "))
+        ]
+        self.assertEqual(wrong, [])
+
     def test_tests_mirror_the_package(self) -> None:
         """Whoever changes a module knows which tests to run, and where to write the next one."""
         missing = {

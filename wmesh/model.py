@@ -14,6 +14,9 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+MAX_WEIGHT = 1000
+"""The greatest weight of an instance, whoever gives it; the scripts of the registry have it, too."""
+
 
 class AdminState(enum.IntEnum):
     """The operator's will. DRAIN: no new requests, running ones finish. MAINT: the same, and not checked."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import datetime
 import os
 import random
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.__main__ import RESULTS, end, result_files, words
 from bench.answers import settings
 from bench.answers.faults import AFTER, BEFORE, EARLY, LATER, Fault
 from bench.answers.instance import Instance, black_hole
 from bench.answers.play import Outcome, play, play_early, ready
 from bench.answers.report import Results, cell, page
 from bench.answers.settings import PROXIES
+from bench.command import add_environment, add_output, interruptible, keep, say, today, words
 from bench.peers.base import Peer, Site, places
 from bench.process import LOW_PORT, ProcessError, Start, children, free_ports
 from bench.run import find_peers
@@ -37,16 +35,14 @@ GROUPS: Mapping[str, Sequence[Fault]] = {
 AT_ONCE = 4
 CONNECTIONS, FILES = 1024, 4096
 
-Say = Callable[[str], None]
-
 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.answers", description="What clients see of bad answers.")
     add = parser.add_argument
     add("--only", type=words(GROUPS), default=list(GROUPS), metavar="NAME,…", help=f"of: {', '.join(GROUPS)}")
     add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
-    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
-    add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
+    add_output(parser)
+    add_environment(parser)
     return parser
 
 
@@ -92,7 +88,7 @@ async def once(peer: Peer, binary: str, group: str, fault: Fault, ports: tuple[i
             return found
 
 
-async def play_all(peer: Peer, binary: str, groups: Sequence[str], start: Start, results: Results, say: Say) -> None:
+async def play_all(peer: Peer, binary: str, groups: Sequence[str], start: Start, results: Results) -> None:
     turns = asyncio.Semaphore(AT_ONCE)
     plays = [(group, fault) for group in groups for fault in GROUPS[group]]
     # Somewhere, not the lowest: a port that refuses looks free to whoever else looks for one meanwhile.
@@ -113,41 +109,30 @@ async def play_all(peer: Peer, binary: str, groups: Sequence[str], start: Start,
     await asyncio.gather(*(one(number, *each) for number, each in enumerate(plays)))
 
 
-def run(peers: Mapping[str, Peer], binaries: Mapping[str, str], groups: Sequence[str], say: Say) -> Results:
+def run(peers: Mapping[str, Peer], binaries: Mapping[str, str], groups: Sequence[str]) -> Results:
     """Play everything. A play that cannot be made is noted, and the run goes on."""
     results = Results(
-        started=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        started=today(),
         versions={name: peers[name].version(binary) for name, binary in binaries.items()},
         settings=settings.__doc__ or "",
         outcomes={group: {fault.name: {} for fault in GROUPS[group]} for group in groups},
     )
     for name, binary in binaries.items():
         with children() as start:
-            asyncio.run(play_all(peers[name], binary, groups, start, results, say))
+            asyncio.run(play_all(peers[name], binary, groups, start, results))
     return results
+
+
+def measure(chosen: argparse.Namespace) -> int:
+    peers = {name: PROXIES[name] for name in chosen.peers}
+    results = run(peers, find_peers(peers, places(chosen.peers_from), say), chosen.only)
+    keep(chosen.output, f"answers-{results.started}", page(results), results.as_json())
+    return 1 if results.failures else 0
 
 
 def main() -> int:
     chosen = options().parse_args()
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    try:
-        peers = {name: PROXIES[name] for name in chosen.peers}
-        results = run(peers, find_peers(peers, places(chosen.peers_from), say), chosen.only, say)
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
-        return 130
-    text = page(results)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    markdown, data = result_files(chosen.output, f"answers-{results.started}")
-    markdown.write_text(text)
-    data.write_text(results.as_json())
-    print(f"\n{text}\nsaved as {markdown} and {data}")
-    return 1 if results.failures else 0
+    return interruptible(lambda: measure(chosen))
 
 
 if __name__ == "__main__":

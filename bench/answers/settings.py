@@ -9,15 +9,13 @@ own for POST, which retries only what was not sent.
 
 from __future__ import annotations
 
-import sys
-
 from bench.peers.base import Peer, Site
 from bench.peers.envoy import Envoy
 from bench.peers.envoy import config as plain_envoy
 from bench.peers.haproxy import HAProxy
 from bench.peers.nginx import Nginx
 from bench.peers.wmesh import CONFIG as WMESH
-from bench.peers.wmesh import ROOT, Wmesh
+from bench.peers.wmesh import Wmesh, gateway
 from bench.process import Launch
 
 PATIENCE_MS = 300
@@ -72,8 +70,7 @@ NGINX_MORE = f"""\
 class WmeshForAnswers(Wmesh):
     def launch(self, binary: str, site: Site) -> Launch:
         text = WMESH.format(port=site.port, instances=", ".join(site.addresses())) + OURS
-        argv = (sys.executable, binary, "-n", "--pidfile=", "wmesh", "--config", site.write("mesh.ini", text))
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
+        return gateway(binary, site.write("mesh.ini", text))
 
 
 class HAProxyForAnswers(HAProxy):

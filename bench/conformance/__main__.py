@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import os
 import random
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.__main__ import RESULTS, end, result_files, words
+from bench.command import add_environment, add_output, interruptible, keep, say, today, words
 from bench.conformance import settings
 from bench.conformance.play import play_all
 from bench.conformance.report import Scores, page, score
@@ -40,8 +38,8 @@ def options() -> argparse.ArgumentParser:
         help=f"of: {', '.join(CATEGORIES)}",
     )
     add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
-    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
-    add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
+    add_output(parser)
+    add_environment(parser)
     return parser
 
 
@@ -68,32 +66,26 @@ def run(peers: Mapping[str, Peer], binaries: Mapping[str, str], only: list[str])
             results[name] = once(peers[name], binary, only)
         except (ProcessError, OSError) as error:
             failures.append(f"{name}: FAILED: {error}")
-            print(failures[-1], flush=True)
+            say(failures[-1])
         else:
-            print(f"{name:<10}{score(results[name])}", flush=True)
+            say(f"{name:<10}{score(results[name])}")
     return results, failures
+
+
+def measure(chosen: argparse.Namespace) -> int:
+    peers = {name: PROXIES[name] for name in chosen.peers}
+    binaries = find_peers(peers, places(chosen.peers_from), say)
+    results, failures = run(peers, binaries, chosen.only)
+    if results:
+        day = today()
+        versions = {name: peers[name].version(binaries[name]) for name in results}
+        keep(chosen.output, f"conformance-{day}", page(results, versions, day, settings.__doc__ or ""))
+    return 1 if failures or not results else 0
 
 
 def main() -> int:
     chosen = options().parse_args()
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    peers = {name: PROXIES[name] for name in chosen.peers}
-    try:
-        binaries = find_peers(peers, places(chosen.peers_from), lambda line: print(line, flush=True))
-        results, failures = run(peers, binaries, chosen.only)
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
-        return 130
-    if results:
-        day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        versions = {name: peers[name].version(binaries[name]) for name in results}
-        text = page(results, versions, day, settings.__doc__ or "")
-        chosen.output.mkdir(parents=True, exist_ok=True)
-        markdown, _ = result_files(chosen.output, f"conformance-{day}")
-        markdown.write_text(text)
-        print(f"\n{text}\nsaved as {markdown}")
-    return 1 if failures or not results else 0
+    return interruptible(lambda: measure(chosen))
 
 
 if __name__ == "__main__":

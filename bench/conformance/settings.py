@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from bench.peers.base import Peer, Site
 from bench.peers.caddy import Caddy
 from bench.peers.envoy import Envoy, config
@@ -22,7 +20,7 @@ from bench.peers.haproxy import CONFIG as HAPROXY
 from bench.peers.haproxy import HAProxy
 from bench.peers.nginx import Nginx
 from bench.peers.traefik import Traefik
-from bench.peers.wmesh import CONFIG, ROOT, Wmesh
+from bench.peers.wmesh import CONFIG, Wmesh, gateway
 from bench.process import Launch
 
 PASS_HOST = "            proxy_set_header Host $host$is_request_port$request_port;"
@@ -39,8 +37,7 @@ circuit_breaker_failures = 1000000
 class WmeshForConformance(Wmesh):
     def launch(self, binary: str, site: Site) -> Launch:
         text = CONFIG.format(port=site.port, instances=", ".join(site.addresses())) + PATIENT
-        argv = (sys.executable, binary, "-n", "--pidfile=", "wmesh", "--config", site.write("mesh.ini", text))
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
+        return gateway(binary, site.write("mesh.ini", text))
 
 
 class HAProxyForConformance(HAProxy):

@@ -7,13 +7,12 @@ import asyncio
 import datetime
 import os
 import random
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.__main__ import RESULTS, end, result_files, whole, words
+from bench.command import add_environment, add_output, interruptible, keep, say, today, whole, words
 from bench.faults import settings
 from bench.faults.figures import Figures, figures
 from bench.faults.fleet import Fleet, FleetError, launch
@@ -30,8 +29,6 @@ SECONDS = 6
 FILES = 8192
 CONNECTIONS = 4096
 
-Say = Callable[[str], None]
-
 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description="What clients see when instances fail.")
@@ -39,9 +36,9 @@ def options() -> argparse.ArgumentParser:
     add("--only", type=words(SCENARIOS), default=list(SCENARIOS), metavar="NAME,…", help=f"of: {', '.join(SCENARIOS)}")
     add("--peers", type=words(PROXIES), default=list(PROXIES), metavar="NAME,…", help=f"of: {', '.join(PROXIES)}")
     add("--seconds", type=whole, default=SECONDS, metavar="N", help=f"that a fault lasts (default {SECONDS})")
-    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    add_output(parser)
     add("--repeat", type=earlier, metavar="FILE", help="the JSON of a run in which these scenarios are to be replaced")
-    add("--peers-from", type=Path, metavar="VENV", help="another virtual environment that holds the peers' wheels")
+    add_environment(parser)
     return parser
 
 
@@ -55,7 +52,7 @@ def earlier(text: str) -> Results:
         raise argparse.ArgumentTypeError(f"{text} holds no results of bench.faults") from None
 
 
-def run(peers: Mapping[str, Peer], where: Places, scenarios: Sequence[Scenario], seconds: int, say: Say) -> Results:
+def run(peers: Mapping[str, Peer], where: Places, scenarios: Sequence[Scenario], seconds: int) -> Results:
     """Play everything. A play that cannot be made is noted, and the run goes on."""
     binaries = find_peers(peers, where, say)
     allow_files(FILES)
@@ -107,34 +104,21 @@ def once(peer: Peer, binary: str, scenario: Scenario, seconds: int) -> Figures:
         return figures(played)
 
 
-def main() -> int:
-    chosen = options().parse_args()
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    try:
-        results = run(
-            {name: PROXIES[name] for name in chosen.peers},
-            places(chosen.peers_from),
-            [SCENARIOS[name] for name in chosen.only],
-            chosen.seconds,
-            lambda line: print(line, flush=True),
-        )
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
-        return 130
+def measure(chosen: argparse.Namespace) -> int:
+    peers = {name: PROXIES[name] for name in chosen.peers}
+    results = run(peers, places(chosen.peers_from), [SCENARIOS[name] for name in chosen.only], chosen.seconds)
     if chosen.repeat is not None:
         try:
             results = results.within(chosen.repeat)
         except ValueError as error:
             print(f"not put into the earlier run, but saved alone: {error}", file=sys.stderr)
-    text = page(results)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    markdown, data = result_files(chosen.output, f"faults-{day}")
-    markdown.write_text(text)
-    data.write_text(results.as_json())
-    print(f"\n{text}\nsaved as {markdown} and {data}")
+    keep(chosen.output, f"faults-{today()}", page(results), results.as_json())
     return 1 if results.failures else 0
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    return interruptible(lambda: measure(chosen))
 
 
 if __name__ == "__main__":

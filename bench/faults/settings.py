@@ -17,13 +17,11 @@ which cost its clients more in `slow` and `hang` than it saved them in `cold`.
 
 from __future__ import annotations
 
-import sys
-
 from bench.faults.scenarios import INSTANCES
 from bench.peers.base import Peer, Site
 from bench.peers.envoy import Envoy
 from bench.peers.haproxy import HAProxy
-from bench.peers.wmesh import ROOT, Wmesh
+from bench.peers.wmesh import Wmesh, gateway
 from bench.process import Launch
 
 AT_ONCE = 8
@@ -106,8 +104,7 @@ backend unchecked
 class WmeshForFaults(Wmesh):
     def launch(self, binary: str, site: Site) -> Launch:
         text = WMESH.format(port=site.port, instances=", ".join(site.addresses()), at_once=AT_ONCE)
-        argv = (sys.executable, binary, "-n", "--pidfile=", "wmesh", "--config", site.write("mesh.ini", text))
-        return Launch(argv, {"PYTHONPATH": str(ROOT)})
+        return gateway(binary, site.write("mesh.ini", text))
 
 
 class HAProxyForFaults(HAProxy):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
-from bench.__main__ import RESULTS, end, result_files, whole, words
+from bench.command import add_output, interruptible, keep, say, today, whole, words
 from bench.computer import this_computer
 from bench.process import ProcessError, allow_files
 from bench.registry.cases import CASES, TITLES, Bench
@@ -32,7 +30,7 @@ def options() -> argparse.ArgumentParser:
     add("--crashes", type=whole, default=10, metavar="N", help="(default 10)")
     add("--duration", type=whole, default=20, metavar="SECONDS", help="of one window (default 20)")
     add("--rounds", type=whole, default=3, metavar="N", help="windows of a case (default 3)")
-    add("--output", type=Path, default=RESULTS, metavar="DIR", help="for the tables (default bench/results)")
+    add_output(parser)
     return parser
 
 
@@ -46,47 +44,42 @@ def describe_machine() -> Machine:
     )
 
 
-def main() -> int:
-    chosen = options().parse_args()
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+def measure(chosen: argparse.Namespace) -> int:
     wanted = {name: getattr(chosen, name) for name in ("fleet", "changes", "registrations", "crashes", "duration")}
     try:
-        results = Results(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), describe_machine(), wanted)
-        places = cores()
-        bench = Bench(
-            places,
-            chosen.registrations,
-            chosen.crashes,
-            chosen.fleet,
-            chosen.rounds,
-            chosen.duration,
-            chosen.changes,
-        )
-        if (files := allow_files(chosen.fleet + 2000)) < chosen.fleet + 2000:
-            print(f"the limit of open files is {files}, too few for {chosen.fleet} instances (see ulimit -n)")
-            return 2
-        os.sched_setaffinity(0, places[1])
-        for name in chosen.cases:
-            print(f"{name}: {TITLES[name]}", flush=True)
-            try:
-                CASES[name](bench, results, lambda line: print(line, flush=True))
-            except (ProcessError, OSError) as error:
-                print(f"    FAILED: {error}")
-                results.troubles.append(f"{name} FAILED: {str(error).splitlines()[0]}")
+        machine = describe_machine()
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped, nothing is saved", file=sys.stderr)
-        return 130
-    text = page(results, TITLES)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    markdown, data = result_files(chosen.output, f"registry-{datetime.datetime.now(datetime.UTC).date().isoformat()}")
-    markdown.write_text(text)
-    data.write_text(results.as_json())
-    print(f"\n{text}\nsaved as {markdown} and {data}")
+    results = Results(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), machine, wanted)
+    places = cores()
+    bench = Bench(
+        places,
+        chosen.registrations,
+        chosen.crashes,
+        chosen.fleet,
+        chosen.rounds,
+        chosen.duration,
+        chosen.changes,
+    )
+    if (files := allow_files(chosen.fleet + 2000)) < chosen.fleet + 2000:
+        print(f"the limit of open files is {files}, too few for {chosen.fleet} instances (see ulimit -n)")
+        return 2
+    os.sched_setaffinity(0, places[1])
+    for name in chosen.cases:
+        say(f"{name}: {TITLES[name]}")
+        try:
+            CASES[name](bench, results, say)
+        except (ProcessError, OSError) as error:
+            print(f"    FAILED: {error}")
+            results.troubles.append(f"{name} FAILED: {str(error).splitlines()[0]}")
+    keep(chosen.output, f"registry-{today()}", page(results, TITLES), results.as_json())
     return 1 if results.troubles else 0
+
+
+def main() -> int:
+    chosen = options().parse_args()
+    return interruptible(lambda: measure(chosen))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from bench.__main__ import options, result_files, whole
+from bench.__main__ import options
 from bench.backend import bodies
 from bench.peers import PEERS
 from bench.peers.base import Places, Site
@@ -78,19 +77,6 @@ class CommandLine(TestCase):
     def test_lists(self) -> None:
         chosen = options().parse_args(["--peers", "wmesh, nginx", "--cases", "10m"])
         self.assertEqual((chosen.peers, chosen.cases), (["wmesh", "nginx"], ["10m"]))
-
-    def test_whole_numbers_only(self) -> None:
-        self.assertEqual(whole("3"), 3)
-        for text in ("0", "-1", "2.5", "x", ""):
-            self.assertRaises(argparse.ArgumentTypeError, whole, text)
-
-    def test_results_are_never_overwritten(self) -> None:
-        directory = scratch(self)
-        first, data = result_files(directory, "2025-01-31")
-        self.assertEqual((first.name, data.name), ("2025-01-31.md", "2025-01-31.json"))
-        first.write_text("")
-        second, data = result_files(directory, "2025-01-31")
-        self.assertEqual((second.name, data.name), ("2025-01-31-2.md", "2025-01-31-2.json"))
 
 
 class Bodies(TestCase):

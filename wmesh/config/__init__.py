@@ -2,8 +2,9 @@
 
 `load` reads a file, `parse` takes the text; both answer a `Loaded` or raise `wmesh.errors.ConfigError`. The files of
 this package, in the order in which a value passes through them: `reader` (lines), `schema` with `kinds`, `places` and
-`units` (values), `environment` (what overrides the file), `parse` (records), `checks` (rules between options). `draft`
-carries values and problems from one to the next, `wording` words them, `manual` prints the schema as documentation.
+`units` (values), `environment` (what overrides the file), `parse` (records), `routes` (what sections of routes make of
+them), `checks` (rules between options). `draft` carries values and problems from one to the next, `wording` words them,
+`manual` prints the schema as documentation.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dataclasses import replace
 from wmesh.config.kinds import Kind, each, items, show_all
 from wmesh.config.wording import Invalid, common_hint, nearest, quoted
 from wmesh.errors import RegistryError
-from wmesh.model import Address, NamedInstances, Network, RouteSpec, StaticInstance, Subset
+from wmesh.model import MAX_WEIGHT, Address, NamedInstances, Network, RouteSpec, StaticInstance, Subset
 from wmesh.policy.routing import normal_prefix
 from wmesh.registry_url import parse_target
 
@@ -127,11 +127,9 @@ def _read_weight(extras: Sequence[str], item: str) -> int | None:
     weight: int | None = None
     for extra in extras:
         match = re.fullmatch(r"weight=([0-9]{1,4})", extra)
-        if match is None or not 1 <= int(match[1]) <= 1000:
-            raise Invalid(
-                f"{quoted(extra)} is not understood after the address",
-                common_hint(item) or "write weight=N with N from 1 to 1000, and a comma before the next address",
-            )
+        if match is None or not 1 <= int(match[1]) <= MAX_WEIGHT:
+            hint = f"write weight=N with N from 1 to {MAX_WEIGHT}, and a comma before the next address"
+            raise Invalid(f"{quoted(extra)} is not understood after the address", common_hint(item) or hint)
         weight = int(match[1])
     return weight
 

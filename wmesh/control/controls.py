@@ -31,13 +31,11 @@ from wmesh.events import (
 )
 from wmesh.interfaces import Registry, Unset
 from wmesh.metrics.traffic import Traffic, merged
-from wmesh.model import AdminState, Health, MeshConfig, ServiceSpec, Will
+from wmesh.model import MAX_WEIGHT, AdminState, Health, MeshConfig, ServiceSpec, Will
 from wmesh.policy.wills import asks
 
 _WHERE = ("port", "interface", "address", "domain", "index")
 
-
-MAX_WEIGHT = 1000
 NOT_PRESERVED: Mapping[str, Any] = {"frozen": False, "since_seconds": None, "scopes": [], "held": 0}
 
 
@@ -203,7 +201,8 @@ class MeshControls:
         }
 
     def services(self) -> dict[str, Mapping[str, Any]]:
-        reports = directory_report(self._directory, self._clock(), clusters := self._clusters())
+        clusters = self._clusters()
+        reports = directory_report(self._directory, self._clock(), clusters)
         return {name: {**report, "absent": self._absent(clusters[name])} for name, report in reports.items()}
 
     def service(self, name: str) -> dict[str, Any]:

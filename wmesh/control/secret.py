@@ -6,10 +6,10 @@ to share it, which only the configuration can see to.
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
+from wmesh.control.state_file import replace_file
 from wmesh.errors import ConfigError, Problem
 from wmesh.model import MeshConfig
 
@@ -42,13 +42,6 @@ def _read(path: Path) -> bytes:
 
 
 def _make(path: Path) -> bytes:
-    """Written whole or not at all, and readable by its owner only."""
     secret = secrets.token_bytes(LENGTH)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        os.fchmod(descriptor, 0o600)  # it may have been left by a start that was killed
-        file.write(secret.hex())
-    new.replace(path)
+    replace_file(path, secret.hex().encode("ascii"))
     return secret

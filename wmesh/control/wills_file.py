@@ -1,8 +1,8 @@
 """What operators said, in a file of this gateway: so a restart forgets nothing, whatever the registry remembers.
 
-Strategy: one JSON document, `state_dir/wills.json`, replaced as a whole (written beside, then renamed) whenever
-somebody said something, which is rare. It holds wills as they stand in a registry (`registry.will_codec`), and says of
-which registry and namespace they are: what was said of another fleet is not meant for this one.
+Strategy: one JSON document, `state_dir/wills.json`, replaced as a whole (`state_file`) when somebody said something,
+which is rare. It holds wills as they stand in a registry (`registry.will_codec`), and says of which registry and
+namespace they are: what was said of another fleet is not meant for this one.
 
     {"v": 1, "registry": "redis://10.0.0.5:6379", "namespace": "wmesh", "wills": [{"service": "pricing", "id": "p-1",
      "will": {"v": 1, …}}, …]}
@@ -12,15 +12,14 @@ A file that cannot be read is ignored with a warning, and replaced at the next w
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from twisted.logger import Logger
 
 from wmesh.control.registry.will_codec import encode_will, will_from
+from wmesh.control.state_file import replace_file
 from wmesh.errors import RecordError
 from wmesh.model import Will
 
@@ -71,7 +70,7 @@ class WillsFile:
         ]
         head = json.dumps(self._head)[:-1].encode()
         try:
-            self._replace(b'%b, "wills": [\n%b\n]}\n' % (head, b",\n".join(lines)) if lines else b"")
+            replace_file(self.path, b'%b, "wills": [\n%b\n]}\n' % (head, b",\n".join(lines)) if lines else b"")
         except OSError as error:
             if not self._trouble:
                 self._log.warn(
@@ -82,23 +81,6 @@ class WillsFile:
             self._trouble = True
         else:
             self._trouble = False
-
-    def _replace(self, data: bytes) -> None:
-        if not data:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-            return
-        fresh = self.path.with_suffix(".new")
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            fresh.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
 
 
 def _will(value: object) -> Will:

@@ -2,9 +2,9 @@
 
 Strategy: a service stands one level above the highest of its dependencies. All services of a level could start at the
 same time; inside a level `deployment_priority` (lower first) and then the name decide, so that the order is total and
-the same everywhere. Stopping is the same list from its end. What does not fit (a dependency that is not declared, a
-cycle) is a `ConfigError`; the reader of configuration files finds these first and says the line, so only programs that
-make their own specs meet them here.
+the same everywhere. Stopping is the same from the end. What does not fit (a dependency that is not declared, a cycle)
+is a `ConfigError`; the reader of configuration files finds these first and says the line, so only programs that make
+their own specs meet them here.
 """
 
 from __future__ import annotations
@@ -34,11 +34,6 @@ def levels(specs: Iterable[ServiceSpec]) -> Levels:
     for spec in sorted(declared.values(), key=lambda spec: (spec.deployment_priority, spec.name)):
         found[depths[spec.name]].append(spec)
     return tuple(tuple(level) for level in found)
-
-
-def start_order(specs: Iterable[ServiceSpec]) -> tuple[ServiceSpec, ...]:
-    """One list in which each service stands behind all that it depends on."""
-    return tuple(spec for level in levels(specs) for spec in level)
 
 
 def find_cycle(graph: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

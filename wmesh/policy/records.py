@@ -23,14 +23,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wmesh.model import Address
+from wmesh.model import MAX_WEIGHT, Address
 
 A, AAAA, CNAME, SRV = "A", "AAAA", "CNAME", "SRV"
 
 MAX_ALIASES = 16
 """So many aliases in a row are followed."""
 
-MAX_WEIGHT = 1000
 _printable_label = re.compile(r"[!-\-/-\[\]-~]{1,63}")
 
 

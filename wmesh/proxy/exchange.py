@@ -11,8 +11,8 @@ one that looks whole. The body of the request goes its own way (`request_body`),
 (`upstream`): here is what both belong to.
 
 Longer than most files, because it is one story told in order. What only some requests meet is elsewhere, and costs the
-others nothing: the queue (`queueing`), failed attempts (`retrying`, `fallback`), the end of the time that it may take
-(`time_limit`). Requests that come again take a short cut (`flow`).
+others nothing: the queue (`queueing`), failed attempts (`retrying`, `fallback`), a second one beside a slow one
+(`race`), the end of the time that it may take (`time_limit`). Requests that come again take a short cut (`flow`).
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wmesh.proxy.request_body import RequestBody
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
+
 Attempt: TypeAlias = "Exchange | Leg"
 """Whom a connection to an instance serves: a request, or one of the two attempts of a race."""
 

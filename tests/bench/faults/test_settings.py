@@ -7,7 +7,6 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from bench.__main__ import result_files
 from bench.faults.__main__ import options
 from bench.faults.scenarios import BAD, INSTANCES, SCENARIOS
 from bench.faults.settings import PROXIES
@@ -62,7 +61,3 @@ class CommandLine(TestCase):
     def test_lists(self) -> None:
         chosen = options().parse_args(["--only", "hang,cold", "--peers", "envoy", "--seconds", "3"])
         self.assertEqual((chosen.only, chosen.peers, chosen.seconds), (["hang", "cold"], ["envoy"], 3))
-
-    def test_results_have_a_name_of_their_own(self) -> None:
-        markdown, _ = result_files(scratch(self), "faults-2025-01-31")
-        self.assertEqual(markdown.name, "faults-2025-01-31.md")

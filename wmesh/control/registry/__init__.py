@@ -2,8 +2,8 @@
 
 `registry_for` makes the registry that `[registry] url` asks for. The ways to keep one are neighbours behind one
 interface (`wmesh.interfaces.Registry`): `memory` (this process), `redis` (a server), `embedded` (a server that is our
-child). `codec` says what a record looks like in a store, `changes` what becomes an event. Imports are late on purpose:
-a mesh of `memory:` loads neither txredisapi nor hiredis.
+child). `codec` says what a record looks like in a store, `will_codec` what an operator's will does, `changes` what
+becomes an event. Imports are late on purpose: a mesh of `memory:` loads neither txredisapi nor hiredis.
 """
 
 from __future__ import annotations

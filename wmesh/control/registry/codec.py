@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from wmesh.errors import RecordError
-from wmesh.model import Address, InstanceRecord, LoadSample
+from wmesh.model import MAX_WEIGHT, Address, InstanceRecord, LoadSample
 
 FORMAT = 1
 MAX_RECORD = 16 * 1024
@@ -190,8 +190,8 @@ def record_from(value: Mapping[str, Any]) -> InstanceRecord:
     if type(name) is not str or not _ID.fullmatch(name):
         _refuse("id", shown(name), "1 to 128 letters, digits and any of . _ : @ + ~ [ ] -")
     weight = value.get("weight", 1)
-    if type(weight) is not int or not 1 <= weight <= 1000:
-        _refuse("weight", shown(weight), "a whole number from 1 to 1000")
+    if type(weight) is not int or not 1 <= weight <= MAX_WEIGHT:
+        _refuse("weight", shown(weight), f"a whole number from 1 to {MAX_WEIGHT}")
     return InstanceRecord(
         service=service,
         id=name,

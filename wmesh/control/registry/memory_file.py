@@ -1,6 +1,6 @@
 """The last known state of the registry in a file, for a start at which the registry knows nothing or cannot be reached.
 
-Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (written beside, then renamed) when
+Strategy: one JSON document, `state_dir/registry-snapshot.json`, replaced as a whole (`wmesh.control.state_file`) when
 something changed, and no more often than every `PAUSE` seconds, or `EACH` for each record where that is longer: what
 changes all the time is not worth more. Encoding thousands of records takes its time, so that is done in steps, between
 which others have their turn; the file is written in the last. It holds records as they stand in the registry (`codec`),
@@ -16,15 +16,14 @@ no password.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from twisted.logger import Logger
 
 from wmesh.control.registry.codec import encode_known, record_from
+from wmesh.control.state_file import replace_file
 from wmesh.errors import RecordError
 from wmesh.model import InstanceRecord
 
@@ -130,7 +129,7 @@ class MemoryFile:
         if data == self._written:
             return
         try:
-            self._replace(data)
+            replace_file(self.path, data)
         except OSError as error:
             if not self._trouble:
                 self._log.warn("{path} cannot be written: {why}", path=str(self.path), why=error.strerror)
@@ -138,24 +137,6 @@ class MemoryFile:
         else:
             self._written = data
             self._trouble = False
-
-    def _replace(self, data: bytes) -> None:
-        fresh = self.path.with_suffix(".new")
-        if not data:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-            return
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Metadata of instances is nobody else's business.
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            fresh.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
 
     def _document(self) -> bytes:
         """The whole file; empty if there is nobody to remember."""

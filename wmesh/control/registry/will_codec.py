@@ -18,13 +18,12 @@ from typing import Any, NoReturn
 
 from wmesh.control.registry.codec import json_object, member_name, shown
 from wmesh.errors import RecordError
-from wmesh.model import AdminState, Said, Will
+from wmesh.model import MAX_WEIGHT, AdminState, Said, Will
 from wmesh.policy.wills import LATEST, says_nothing
 
 FORMAT = 1
 MAX_WILL = 4 * 1024
 MAX_BY = 128
-MAX_WEIGHT = 1000
 MAX_MEMBER = 257
 
 _FIELDS = ("v", "until", "state", "weight")

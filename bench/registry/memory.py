@@ -1,4 +1,4 @@
-"""What a registry costs its server: `python -m bench.registry_memory`, the figures of docs/registry-sizing.rst.
+"""What a registry costs its server: `python -m bench.registry.memory`, the figures of docs/registry-sizing.rst.
 
 A server of its own (the embedded Valkey, without the limit that a gateway gives it) is given so many instances by the
 scripts themselves, in calls of 500 as the gateway makes them. Memory is `MEMORY USAGE` of each key, all samples
@@ -78,7 +78,7 @@ def spent(client: Client) -> float:
 
 def measure(client: Client, size: int) -> str:
     client.ask("FLUSHALL", "SYNC")
-    client.run(scripts.SNAPSHOT, "", "")
+    client.run(scripts.SNAPSHOT, "", "", "")
 
     def used(*keys: bytes) -> int:
         return sum(int(client.ask("MEMORY", "USAGE", key, "SAMPLES", 0) or 0) for key in keys)
@@ -95,7 +95,7 @@ def measure(client: Client, size: int) -> str:
     loads = [(member, encode_load(LoadSample(12.5, 73400320))) for member, _ in records]
     renew = timed(scripts.RENEW, [(LEASE, *chunk) for chunk in chunks(loads)])
     whole = bare + used(KEYS[4])
-    snapshot = timed(scripts.SNAPSHOT, [("", "")])
+    snapshot = timed(scripts.SNAPSHOT, [("", "", "")])
     sweep = timed(scripts.EXPIRE, [(LEASE, CHUNK, round(time.time() * 1000) + 60_000)])
     read = timed(scripts.LOADS, [()])
     for weight in range(2, 2 + -(-12_000 // size)):

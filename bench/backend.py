@@ -63,7 +63,7 @@ http {{
     client_body_temp_path {directory}/backend-body;
     proxy_temp_path {directory}/backend-proxy;
     add_header X-Instance $server_port;
-    add_header Cache-Control "private, max-age=30";
+    add_header Cache-Control "{control}";
     add_header Vary Accept-Encoding;
 {servers}
 }}
@@ -85,8 +85,10 @@ def nginx_user() -> str:
     return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};"
 
 
-def backend_launch(nginx: str | None, ports: Sequence[int], directory: Path, files: int) -> Launch:
-    """Write what the backend needs into `directory`, and say how to start it."""
+def backend_launch(
+    nginx: str | None, ports: Sequence[int], directory: Path, files: int, control: str = "private, max-age=30"
+) -> Launch:
+    """Write what the backend needs into `directory`, and say how to start it. `control` is its Cache-Control."""
     if nginx is None:
         root = Path(__file__).resolve().parents[1]
         argv = (sys.executable, "-m", "bench.backend", *map(str, ports))
@@ -97,7 +99,8 @@ def backend_launch(nginx: str | None, ports: Sequence[int], directory: Path, fil
     small = bodies()["small"].decode()
     servers = "".join(NGINX_SERVER.format(port=port, directory=directory, small=small) for port in ports)
     config = directory / "backend.conf"
-    config.write_text(NGINX_MAIN.format(user=nginx_user(), files=files, directory=directory, servers=servers))
+    text = NGINX_MAIN.format(user=nginx_user(), files=files, directory=directory, servers=servers, control=control)
+    config.write_text(text)
     return Launch((nginx, "-p", str(directory), "-e", "stderr", "-c", str(config)))
 
 

@@ -70,6 +70,7 @@ TESTED_ELSEWHERE = {
     "config/health_options.py": "rows of the schema, whose tests hold every row of it",
     "config/tls_options.py": "rows of the schema, whose tests hold every row of it",
     "config/retry_options.py": "rows of the schema, whose tests hold every row of it",
+    "config/cache_options.py": "rows of the schema, whose tests hold every row of it",
     "config/option.py": "what those rows are made of",
     "proxy/side.py": "a protocol, held by mypy",
     "control/probes/connection.py": "the part that all probes share; each of their test files holds it",

@@ -60,6 +60,7 @@ from wmesh.events import InstanceAdded
 from wmesh.interfaces import Strategy
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, InstanceRecord, LoadSample, MeshConfig, ServiceSpec
+from wmesh.proxy.cache.caches import Caches
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.mounts import Mounts
 from wmesh.proxy.plan import Plans, routes_of
@@ -121,11 +122,10 @@ class Gateway(Service):
         served = (*config.services, admin)
         self.directory = Directory(served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone)
         self.traffic = {spec.name: Traffic() for spec in served}
-        secret = sticky_secret(config)
-        plans = Plans(served, self.directory.clusters, self.traffic, secret)
-        router = routes_of(plans)
+        self.caches = Caches(config.services, config.gateway.cache_size, config.mesh.name)
+        plans = Plans(served, self.directory.clusters, self.traffic, sticky_secret(config), self.caches.by_service)
         self.mounts = Mounts(plans, [spec.name for spec in config.services])
-        self.plane = DataPlane(config.gateway, router, reactor, clock, self._random, config.mesh.name)
+        self.plane = DataPlane(config.gateway, routes_of(plans), reactor, clock, self._random, config.mesh.name)
         self.directory.subscribe(self.plane.heard)
         self.directory.subscribe(log_evidence)
         self._reviewing = LoopingCall(self._review)
@@ -195,6 +195,7 @@ class Gateway(Service):
             self.preserver.describe,
             self.declared.describe,
             Whys(self.plane, self.directory, effective=effective),
+            self.caches,
         )
 
     def _strategy(self, spec: ServiceSpec) -> Strategy:

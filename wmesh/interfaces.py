@@ -143,6 +143,16 @@ class Registrations(Protocol):
         """It lives: its ttl begins anew. The document may say what it uses (`cpu`, `memory`)."""
 
 
+class Caching(Protocol):
+    """The caches of all services, as far as the control plane has to do with them."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What they hold, and what they were good for, as plain JSON values."""
+
+    def purge(self, service: str, *, url: str, prefix: str, tag: str) -> int:
+        """See `Controls.purge`; answers how many went. Fails with `ControlError`: 409 it has no cache, 422 no URL."""
+
+
 class Controls(Protocol):
     """What the admin side may ask: all that it shows, as plain JSON values, and the few things that it may do.
 
@@ -178,6 +188,11 @@ class Controls(Protocol):
 
         It holds here at once, `by` says for people whose it is. Answers the report of the instance as it is then, with
         `written` (whether the registry knows) and `problem` (why not).
+        """
+
+    def purge(self, service: str, url: str, prefix: str, tag: str) -> Mapping[str, Any]:
+        """Throw away what is kept of a service: one URL, all that begin with a prefix, all with a tag, or, if all
+        three are empty, everything. URLs are paths ("/list", of any host) or absolute. Answers `service` and `purged`.
         """
 
     def explain(

@@ -302,6 +302,30 @@ class FallbackSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """What answers of a service are kept, and how they are used (options `proxy_cach*`). Times are seconds.
+
+    An answer that does not say for how long it is fresh is so for `ttl`, an error (404, 410 and their like) for
+    `negative_ttl`; 0: for `heuristic` percent of the time since it was last changed. `stale_if_error` is how long after
+    that it may stand in when no instance answers, if it says nothing about it. `cookies`: such answers are shared by
+    requests with a Cookie, too. `set_cookie`: one that sets a cookie is kept if it says for how long.
+    `request_control`: clients may ask past the cache. Bodies of more than `object_limit` bytes are not kept. For `wait`
+    seconds requests stand behind one that asks the same; then another one of them is sent on.
+    """
+
+    enabled: bool = False
+    ttl: float = 0.0
+    negative_ttl: float = 0.0
+    heuristic: int = 10
+    stale_if_error: float = 60.0
+    cookies: bool = False
+    set_cookie: bool = True
+    request_control: bool = True
+    object_limit: int = 1048576
+    wait: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class StickySpec:
     """The cookie that keeps a client with its instance (options `sticky_*`).
 
@@ -437,8 +461,7 @@ class ServiceSpec:
     queue: QueueSpec = field(default_factory=QueueSpec)
     adaptive: AdaptiveSpec = field(default_factory=AdaptiveSpec)
     proxy_enabled: bool = True
-    proxy_caching_enabled: bool = False
-    proxy_cache_ttl: float = 300.0
+    cache: CacheSpec = field(default_factory=CacheSpec)
     scaling: ScalingSpec = field(default_factory=ScalingSpec)
     dependencies: tuple[str, ...] = ()
     deployment_priority: int = 100
@@ -532,6 +555,7 @@ class GatewaySpec:
     header_timeout: float = 10.0
     body_timeout: float = 60.0
     idle_timeout: float = 75.0
+    cache_size: int = 67108864
     max_head_size: int = 32768
     max_header_fields: int = 100
     max_target_length: int = 8192

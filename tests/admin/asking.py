@@ -36,6 +36,7 @@ class KnownControls:
         self.written = True
         self.by = ""
         self.directed: list[tuple[str, str, str | None, object]] = []
+        self.purged: list[tuple[str, ...]] = []
         self.asked: list[tuple[Any, ...]] = []
 
     def health(self) -> Mapping[str, Any]:
@@ -68,6 +69,11 @@ class KnownControls:
         self.directed.append((service, id, state, weight))
         self.by = by
         return {"id": id, "admin": state, "written": self.written}
+
+    def purge(self, service: str, url: str, prefix: str, tag: str) -> Mapping[str, Any]:
+        self.service(service)
+        self.purged.append((service, url, prefix, tag))
+        return {"service": service, "purged": 3}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

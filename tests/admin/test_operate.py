@@ -225,3 +225,29 @@ class OtherNetworksTests(OperateTestCase):
         self.assertEqual(self.scale(peer=IPv4Address("TCP", "198.51.100.1", 1)).status, 403)
         self.assertEqual(self.scale(X_Forwarded_For="127.0.0.1").status, 403)
         self.assertEqual(self.scale().status, 403)
+
+
+class PurgeTests(AdminTestCase):
+    def purge(self, body: object, peer: IAddress = LOCAL) -> Answer:
+        sent = {"Content-Type": "application/json"}
+        return self.ask("POST", "/services/pricing/purge", sent, json.dumps(body).encode(), peer)
+
+    def test_as_in_the_manual(self) -> None:
+        """One of the four ways to say what goes; the answer tells how many went."""
+        for body, asked in (
+            ({"url": "/list"}, ("/list", "", "")),
+            ({"prefix": "/img/"}, ("", "/img/", "")),
+            ({"tag": "menu"}, ("", "", "menu")),
+            ({"all": True}, ("", "", "")),
+        ):
+            answer = self.purge(body)
+            self.assertEqual((answer.status, answer.document), (200, {"service": "pricing", "purged": 3}))
+            self.assertEqual(self.controls.purged[-1], ("pricing", *asked))
+
+    def test_mistakes(self) -> None:
+        """A mistake must not throw away everything."""
+        for body in ({}, {"url": ""}, {"url": 5}, {"all": False}, {"all": 1}, {"url": "/a", "tag": "b"}, {"path": "/"}):
+            answer = self.purge(body)
+            self.assertEqual(answer.status, 400, body)
+        self.assertEqual(self.purge({"all": True}, REMOTE).status, 403)
+        self.assertEqual(self.controls.purged, [])

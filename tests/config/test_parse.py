@@ -49,7 +49,7 @@ class GoodTests(SynchronousTestCase):
             "max_instances = 4\ntags = a, b\nproxy_cache_ttl = 300\nload_balancing_strategy = random\n"
         ).config.services[0]
         self.assertEqual((spec.check.path, spec.check.fall, spec.scaling.max_instances), ("/h", 9, 4))
-        self.assertEqual((spec.tags, spec.proxy_cache_ttl, spec.strategy), (("a", "b"), 300.0, "random"))
+        self.assertEqual((spec.tags, spec.cache.ttl, spec.strategy), (("a", "b"), 300.0, "random"))
         self.assertEqual(spec.command, ("run", "{port}"))
 
     def test_default_route(self) -> None:
@@ -124,9 +124,9 @@ class ExampleTests(SynchronousTestCase):
             (spec.version, spec.host, spec.capacity, spec.weight, spec.tags, spec.check.path, spec.dependencies),
             ("1.0.0", "localhost", 150, 2, ("walmart", "pricing", "comparison"), "/health", ("walmart-api-server",)),
         )
-        self.assertTrue(spec.breaker.enabled and spec.proxy_enabled and spec.proxy_caching_enabled)
+        self.assertTrue(spec.breaker.enabled and spec.proxy_enabled and spec.cache.enabled)
         scaling = spec.scaling
-        self.assertEqual((spec.proxy_cache_ttl, scaling.cpu_threshold, scaling.memory_threshold), (300, 70, 80))
+        self.assertEqual((spec.cache.ttl, scaling.cpu_threshold, scaling.memory_threshold), (300, 70, 80))
 
     def test_the_example_is_readable(self) -> None:
         """It teaches: its lines fit a terminal beside something else, and it explains more than it sets."""

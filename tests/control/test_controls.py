@@ -34,6 +34,20 @@ from wmesh.model import (
 )
 
 
+class KnownCaches:
+    """Remembers what was purged."""
+
+    def __init__(self) -> None:
+        self.purged: list[tuple[str, str, str, str]] = []
+
+    def describe(self) -> dict[str, Any]:
+        return {"objects": 7}
+
+    def purge(self, service: str, *, url: str, prefix: str, tag: str) -> int:
+        self.purged.append((service, url, prefix, tag))
+        return 2
+
+
 class Launching:
     """A deployment that remembers what it was asked for."""
 
@@ -66,6 +80,7 @@ class ControlsTestCase(SynchronousTestCase):
             specs,
             ("services x and y share a port",),
         )
+        self.caches = KnownCaches()
         self.wills = Wills(self.directory, self.registry, self.directory.apply, self.clock, None, here="gw-1")
         self.controls = MeshControls(
             self.config,
@@ -77,6 +92,7 @@ class ControlsTestCase(SynchronousTestCase):
             self.clock.seconds,
             0.0,
             sources=lambda: [{"source": "dns:web.test:80"}],
+            caches=self.caches,
         )
         self.successResultOf(self.registry.start(self.wills.take))
         self.controls.phase = Phase.RUNNING
@@ -339,6 +355,17 @@ class ScaleTests(ControlsTestCase):
         self.make(PRICING, deployment=Launching())
         self.controls.phase = Phase.DRAINING
         self.assertEqual(self.refused("pricing", 2), (503, "the gateway is stopping"))
+
+
+class CacheTests(ControlsTestCase):
+    def test_shown_and_purged(self) -> None:
+        """The caches say themselves what they hold, and what went; services that are not there have none."""
+        self.make(PRICING)
+        self.assertEqual(self.controls.stats()["cache"], {"objects": 7})
+        self.assertEqual(self.controls.purge("pricing", "/a", "", ""), {"service": "pricing", "purged": 2})
+        self.assertEqual(self.caches.purged, [("pricing", "/a", "", "")])
+        error = self.assertRaises(ControlError, self.controls.purge, "nobody", "", "", "")
+        self.assertEqual(error.status, 404)
 
 
 class DirectTests(ControlsTestCase):

@@ -36,6 +36,7 @@ from wmesh.cluster.directory import Directory
 from wmesh.events import InstancesReset
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import Address, CheckSpec, GatewaySpec, InstanceRecord, RouteSpec, ServiceSpec
+from wmesh.proxy.cache.caches import Caches
 from wmesh.proxy.listener import is_secure, listen
 from wmesh.proxy.plan import compile_routes
 from wmesh.proxy.plane import DataPlane
@@ -419,13 +420,12 @@ class Scene(TestCase):
         self.build((spec, *others), records, GatewaySpec(**(gateway or {})))
         await self.listen(listen)
 
-    def build(
-        self, specs: tuple[ServiceSpec, ...], records: tuple[InstanceRecord, ...], gateway: GatewaySpec
-    ) -> None:
+    def build(self, specs: tuple[ServiceSpec, ...], records: tuple[InstanceRecord, ...], gateway: GatewaySpec) -> None:
         clock = time.monotonic
         self.directory = Directory(specs, lambda spec: FirstUntried(), clock)
         self.traffic = {spec.name: Traffic() for spec in specs}
-        router = compile_routes(specs, self.directory.clusters, self.traffic)
+        self.caches = Caches(specs, gateway.cache_size, "wmesh").by_service
+        router = compile_routes(specs, self.directory.clusters, self.traffic, caches=self.caches)
         self.plane = DataPlane(gateway, router, self.reactor, clock, Random(1))
         self.directory.subscribe(self.plane.heard)
         self.directory.apply(InstancesReset("static", records))

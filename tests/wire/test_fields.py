@@ -7,10 +7,12 @@ from wmesh.wire.fields import (
     CLAIMS,
     REQUEST_SPECIALS,
     RESPONSE_SPECIALS,
+    all_fields,
     connection_options,
     has_date,
     trailer_lines,
     value_of,
+    values_of,
     without,
 )
 
@@ -46,6 +48,19 @@ class LookUpTests(WireTestCase):
             self.assertTrue(has_date(b"\r\n%b: x\r\n" % name), name)
         for name in (b"Dates", b"X-Date", b"Dat", b"Update"):
             self.assertFalse(has_date(b"\r\n%b: x\r\n" % name), name)
+
+
+class AllTests(WireTestCase):
+    LINES = b"\r\nA: 1\r\nb:  2 \r\na:\t3\r\nAA: 4\r\n"
+
+    def test_several_values(self) -> None:
+        """Those of one name in any spelling, in order."""
+        self.assertEqual(values_of(self.LINES, b"a"), [b"1", b"3"])
+        self.assertEqual(values_of(self.LINES, b"c"), [])
+
+    def test_all_of_them(self) -> None:
+        self.assertEqual(all_fields(self.LINES), {b"a": [b"1", b"3"], b"b": [b"2"], b"aa": [b"4"]})
+        self.assertEqual(all_fields(b"\r\n"), {})
 
 
 class ConnectionOptionTests(WireTestCase):

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from tests.wire.heads import WireTestCase, read
 from wmesh.errors import WireError
 from wmesh.wire.fields import CLAIMS
-from wmesh.wire.forwarded import Peers, forwarded_lines
+from wmesh.wire.forwarded import Peers, asked_as, forwarded_lines, names_prefix
 
 TRUSTED = tuple(ip_network(text) for text in ("10.0.0.0/8", "192.168.1.1/32", "2001:db8::/32", "::1/128"))
 STRANGER = "203.0.113.9"
@@ -244,3 +244,23 @@ class ClientTests(WireTestCase):
             self.assertEqual(self.client(PROXY, b"9.9.9.9, " + junk), b"10.0.0.1", junk)
             self.assertEqual(self.client(PROXY, b"9.9.9.9, " + junk + b", 10.0.0.2"), b"10.0.0.2", junk)
             self.assertEqual(self.client(PROXY, junk + b", 8.8.8.8"), b"8.8.8.8", junk)
+
+
+class UrlTests(WireTestCase):
+    def asked(self, peer: str, *fields: bytes) -> tuple[bytes, bytes, bytes]:
+        return asked_as(peers()(peer), read(*fields, host=b"shop"))
+
+    def test_what_the_client_asked_for(self) -> None:
+        """By the word of a trusted peer, or as we saw it; what only names the client is no part of it."""
+        claims = (b"X-Forwarded-Host: a", b"X-Forwarded-Proto: HTTPS", b"X-Forwarded-For: 1.2.3.4")
+        self.assertEqual(self.asked("11.0.0.1", *claims), (b"http", b"shop", b""))
+        self.assertEqual(self.asked("10.0.0.1", *claims), (b"https", b"a", b""))
+        self.assertEqual(self.asked("10.0.0.1"), (b"http", b"shop", b""))
+
+    def test_what_else_links_are_made_of(self) -> None:
+        """Prefixes, ports, and the newer field; in one piece."""
+        self.assertEqual(self.asked("10.0.0.1", b"X-Forwarded-Prefix: /a b")[2], b"x-forwarded-prefix=/ab")
+        self.assertEqual(
+            self.asked("10.0.0.1", b"Forwarded: for=1.2.3.4;host=x;proto=https, for=y")[2], b"host=x;proto=https"
+        )
+        self.assertTrue(names_prefix([(b"x-forwarded-prefix", b"/a")]))

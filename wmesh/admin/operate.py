@@ -78,6 +78,33 @@ class Operations:
         )
         return Reply(dict(answer), 200 if answer["written"] else 202)
 
+    def purge(self, request: AdminRequest, service: str) -> Reply:
+        """`{"url": "/list"}`, `{"prefix": "/img/"}`, `{"tag": "menu"}`, or `{"all": true}`."""
+        self._admit(request)
+        document = _document(request, '{"url": "/list"}')
+        known = ("url", "prefix", "tag", "all")
+        if len(document) != 1 or next(iter(document)) not in known:
+            raise ControlError('say what to throw away with one of "url", "prefix", "tag" and "all"', 400)
+        ((name, value),) = document.items()
+        if name == "all":
+            if value is not True:
+                raise ControlError('"all" must be true', 400)
+            value = ""
+        elif not isinstance(value, str) or not value:
+            raise ControlError(f'"{name}" must be a text such as "/list"', 400)
+        given = {**dict.fromkeys(("url", "prefix", "tag"), ""), **({name: value} if name != "all" else {})}
+        answer = self._controls.purge(service, given["url"], given["prefix"], given["tag"])
+        self.log.info(
+            "{purged} answers of {service} are thrown away, asked for by {who}: {name} {value} ({id})",
+            purged=answer.get("purged"),
+            service=service,
+            who=_who(request),
+            name=name,
+            value=value,
+            id=request.request_id,
+        )
+        return Reply(dict(answer))
+
     def look(self, request: AdminRequest) -> None:
         """Requests of others are shown only to those who may operate the mesh: targets can hold secrets."""
         self._admit_clients(request, "see requests of others")

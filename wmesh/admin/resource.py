@@ -31,6 +31,7 @@ PATHS = (
     "GET /services",
     "GET /services/NAME",
     "POST /services/NAME/scale",
+    "POST /services/NAME/purge",
     "POST /services/NAME/instances/ID/state",
     "GET /service-mesh/explain?path=PATH&method=GET&host=&client=&header=NAME:VALUE",
     "GET /service-mesh/explain?service=NAME&client=",

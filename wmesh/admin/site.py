@@ -7,6 +7,7 @@
     /service-mesh/health[/NAME] each service's health, with the reasons for every "no"
     /services[/NAME]            the services with their instances
     /services/NAME/scale        POST {"instances": 2}
+    /services/NAME/purge        POST {"url": "/list"}
     /service-mesh/registry      what stands in the registry
     /service-mesh/registry/NAME/ID            PUT {"host": "10.0.0.7", "port": 3007}, DELETE
     /service-mesh/registry/NAME/ID/heartbeat  POST
@@ -86,6 +87,7 @@ def make_root(
     def service(name: str) -> JsonResource:
         resource = _shown(lambda: controls.service(name))
         _put(resource, "scale", JsonResource({"POST": lambda request: operations.scale(request, name)}))
+        _put(resource, "purge", JsonResource({"POST": lambda request: operations.purge(request, name)}))
         _put(resource, "instances", JsonResource(named=lambda one: directed(name, one)))
         return resource
 

@@ -28,6 +28,7 @@ from wmesh.errors import ConfigError, Problem
 from wmesh.model import (
     AdaptiveSpec,
     BreakerSpec,
+    CacheSpec,
     CheckSpec,
     FallbackSpec,
     GatewaySpec,
@@ -48,6 +49,7 @@ from wmesh.model import (
 INNER: Mapping[str, type[Any]] = {
     "adaptive": AdaptiveSpec,
     "breaker": BreakerSpec,
+    "cache": CacheSpec,
     "check": CheckSpec,
     "fallback": FallbackSpec,
     "hedge": HedgeSpec,

@@ -17,6 +17,7 @@ from typing import Any
 
 from wmesh.balance import STRATEGIES
 from wmesh.config import kinds, places
+from wmesh.config.cache_options import CACHE, SIZE
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
@@ -227,6 +228,7 @@ GATEWAY = _section(
         "idle_timeout = 30s",
         notes=("Make it longer than the keep-alive time of a load balancer in front, or it meets closed connections.",),
     ),
+    SIZE,
     Option(
         "max_head_size",
         kinds.size(1024, 1024**2),
@@ -425,19 +427,7 @@ SERVICE = _section(
         "Whether clients reach the service through the gateway. no: it has no routes, but is launched and checked.",
         "proxy_enabled = no",
     ),
-    Option(
-        "proxy_caching_enabled",
-        kinds.switch(),
-        "Whether answers that allow it are kept and served again.",
-        "proxy_caching_enabled = yes",
-        inert="this version has no cache; answers pass through uncached",
-    ),
-    Option(
-        "proxy_cache_ttl",
-        kinds.duration(0, 365 * DAY),
-        "How long an answer is kept that does not say so itself.",
-        "proxy_cache_ttl = 300",
-    ),
+    *CACHE,
     Option(
         "min_instances",
         kinds.whole(0, 1000, "instances"),

@@ -29,7 +29,7 @@ from wmesh.events import (
     InstanceAdded,
     InstanceRemoved,
 )
-from wmesh.interfaces import Registry, Unset
+from wmesh.interfaces import Caching, Registry, Unset
 from wmesh.metrics.traffic import Traffic, merged
 from wmesh.model import MAX_WEIGHT, AdminState, Health, MeshConfig, ServiceSpec, Will
 from wmesh.policy.wills import asks
@@ -108,6 +108,7 @@ class MeshControls:
         preservation: Callable[[], Mapping[str, Any]] = lambda: NOT_PRESERVED,
         sources: Callable[[], Sequence[Mapping[str, Any]]] = list,
         whys: Explains | None = None,
+        caches: Caching | None = None,
     ) -> None:
         self.phase = Phase.STARTING
         self._config = config
@@ -122,6 +123,7 @@ class MeshControls:
         self._preservation = preservation
         self._sources = sources
         self._whys = whys
+        self._caches = caches
         self._registrations = 0
         self._deregistrations = 0
         self._health_changes = 0
@@ -197,6 +199,7 @@ class MeshControls:
                 **merged(traffic.values()).describe(),
                 "services": {name: one.describe() for name, one in traffic.items()},
             },
+            "cache": None if self._caches is None else dict(self._caches.describe()),
             "services": directory_report(self._directory, now, clusters),
         }
 
@@ -242,6 +245,13 @@ class MeshControls:
         member = cluster.members.get(id)
         report = {"id": id} if member is None else instance_report(member, self._clock())
         return {**report, "present": member is not None, "written": not problem, "problem": problem or None}
+
+    def purge(self, service: str, url: str, prefix: str, tag: str) -> dict[str, Any]:
+        """Fails with ControlError: 404 no such service, 409 it has no cache, 422 what is no URL."""
+        self._cluster(service)
+        if self._caches is None:
+            raise ControlError("nothing is relayed here, so nothing is kept", 409)
+        return {"service": service, "purged": self._caches.purge(service, url=url, prefix=prefix, tag=tag)}
 
     def explain(
         self, service: str, method: str, path: str, host: str, client: str, fields: Sequence[tuple[str, str]]

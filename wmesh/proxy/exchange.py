@@ -25,9 +25,8 @@ from wmesh.cluster.member import Member
 from wmesh.cluster.outcome import Outcome, Refusal
 from wmesh.cluster.selection import Waiter
 from wmesh.cluster.ticket import Ticket
-from wmesh.errors import WireError
 from wmesh.proxy.decisions import Note, told
-from wmesh.proxy.local_reply import LocalReply, for_status
+from wmesh.proxy.local_reply import LocalReply, for_gateway
 from wmesh.proxy.plan import Plan
 from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.pool import Pool, pool_of
@@ -36,13 +35,14 @@ from wmesh.proxy.race import Hedge, watch
 from wmesh.proxy.request_body import RequestBody
 from wmesh.proxy.retrying import Retrying, attempt_failed, wants_another
 from wmesh.proxy.side import HOLD_CONNECTING
-from wmesh.proxy.time_limit import TimeLimit, limit_of, out_of_time
-from wmesh.wire.fields import Special, value_of
-from wmesh.wire.forwarded import client_scheme, forwarded_lines
+from wmesh.proxy.time_limit import TimeLimit, bounded, out_of_time
+from wmesh.wire.fields import value_of
+from wmesh.wire.forwarded import client_scheme, forwarded_lines, names_prefix
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
 from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
 
 if TYPE_CHECKING:
+    from wmesh.proxy.cache.reader import Reader
     from wmesh.proxy.flow import Flow
     from wmesh.proxy.side import ClientSide
     from wmesh.proxy.upstream import Upstream
@@ -56,7 +56,9 @@ SERVER_ERROR = Outcome.SERVER_ERROR
 
 
 class Exchange:
-    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything."""
+    """`conn` is the connection of the running attempt, `body` what the client sends behind its head, if anything.
+    `reader` is there when the answer comes by way of the cache.
+    """
 
     __slots__ = (
         "attempts",
@@ -76,6 +78,7 @@ class Exchange:
         "notes",
         "plan",
         "plane",
+        "reader",
         "reply",
         "request_done",
         "request_id",
@@ -107,6 +110,7 @@ class Exchange:
         self.bound = ""
         self.ticket: Ticket | None = None
         self.waiter: Waiter | None = None
+        self.reader: Reader | None = None
         self.conn: Upstream | None = None
         self.dial: Any = None
         self.tried: tuple[Member, ...] = ()
@@ -144,16 +148,16 @@ class Exchange:
         peer = self.down.peer
         plain = head.fields.plain
         if plain or not peer.trusted:
-            self.request_id = request_id = plane.next_id()
+            self.request_id = plane.next_id()
         else:
-            self.request_id = request_id = head.request_id or plane.next_id()
+            self.request_id = head.request_id or plane.next_id()
         if peer.trusted:
             self.debug = value_of(head.lines, DEBUG_FIELD) is not None
         if self.reply is not None:
             self.answer(self.reply)
             return
         if head.target == b"*" or (not plain and head.max_forwards == 0):
-            self._answer_here()
+            self.answer(for_gateway(head.method))
             return
         # A client in this process may have named the service itself.
         plan = self.plan or plane.router.match(head.host_name, head.target)
@@ -164,21 +168,27 @@ class Exchange:
         self.plan = plan
         if not head.host:
             head.host = plan.spec.name.encode("ascii")  # an HTTP/1.0 client may name none; HTTP/1.1 instances want one
+        if plan.cache is not None and plan.cache.takes(self, plan, now):
+            return
+        self.forward(now)
+
+    def forward(self, now: float) -> None:
+        """Send it to an instance."""
+        plan = self.plan
+        assert plan is not None
+        head = self.head
+        peer = self.down.peer
+        plain = head.fields.plain
         lines = forwarded_lines(peer, head)
-        if plan.prefix_line and (plain or not (peer.trusted and head.claims and _names_prefix(head.claims))):
+        if plan.prefix_line and (plain or not (peer.trusted and head.claims and names_prefix(head.claims))):
             lines += plan.prefix_line
         if plan.timed or not (plain or head.claims is None):
-            try:
-                seconds = limit_of(plan, peer, head)
-            except WireError as fault:
-                self.answer(for_status(fault.status, fault.reason))
+            bound = bounded(self, plan, now)
+            if bound is None:
                 return
-            if seconds:
-                self.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
-                lines += limit.line
-                plane.deadlines.watch(self, seconds)
+            lines += bound
         target = plan.target(head.target) if plan.strip else head.target
-        self.written = write_request(head, target, lines, plane.via, request_id)
+        self.written = write_request(head, target, lines, self.plane.via, self.request_id)
         if not plain and head.upgrade is not None:
             self._consider_upgrade()
         if plan.extras:
@@ -191,6 +201,8 @@ class Exchange:
         self.started = now = plane.clock()
         self.request_id = request_id = plane.next_id()
         self.plan = plan = flow.plan
+        if plan.cache is not None and plan.cache.takes(self, plan, now):
+            return
         if plan.timed:
             self.limit = limit = TimeLimit(plan.spec.timeout_request, now, plan.spec.deadline_header)
             plane.deadlines.watch(self, limit.seconds)
@@ -214,14 +226,6 @@ class Exchange:
             self.bound = plan.sticky.bound(self.head.lines, plan.cluster.members)
         if plan.hedging is not None:
             self.hedge = watch(plan.hedging, self, now)
-
-    def _answer_here(self) -> None:
-        """OPTIONS * asks about the gateway itself; Max-Forwards: 0 makes us the last stop (RFC 9110 section 7.6.2)."""
-        if self.head.method == b"OPTIONS":
-            methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-            self.answer(LocalReply(200, "", "this is the gateway itself", allow=methods))
-        else:
-            self.answer(LocalReply(405, "method_not_allowed", "TRACE ends here", allow="GET, HEAD, OPTIONS"))
 
     def _consider_upgrade(self) -> None:
         head = self.head
@@ -286,31 +290,34 @@ class Exchange:
         if self.body is not None:
             self.body.forget()
         self.status = head.status
-        request = self.head
         chunked = False
         if head.body >= CHUNKED:
-            if request.minor:
+            if self.head.minor:
                 chunked = True
             else:
                 self.close_after = True
-        conn = self.conn
-        assert conn is not None
-        conn.chunking = chunked
-        if not self.request_done or self.plane.draining:
-            # An early answer: the rest of the request would have to be read to its end to find the next one.
-            self.close_after = True
-        if self.close_after:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if request.minor else b"Connection: keep-alive\r\n"
+        assert self.conn is not None
+        self.conn.chunking = chunked
+        connection = self.connection_line()
         plan = self.plan
         assert plan is not None
+        if plan.cache is not None:
+            connection += plan.cache.passed(self, head)
         if plan.extras:
-            connection += self._answered(plan)
+            connection += self.answered(plan)
         if self.debug:
             connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
+
+    def connection_line(self) -> bytes:
+        """What the client is told of its connection; decides whether it ends with this answer."""
+        if not self.request_done or self.plane.draining:
+            # An early answer: the rest of the request would have to be read to its end to find the next one.
+            self.close_after = True
+        if self.close_after:
+            return b"Connection: close\r\n"
+        return b"" if self.head.minor else b"Connection: keep-alive\r\n"
 
     def note(self, now: float, what: str) -> None:
         """Something out of the ordinary, for who asks later what became of this request."""
@@ -336,7 +343,7 @@ class Exchange:
         else:
             plan.traffic.aborted += 1
 
-    def _answered(self, plan: Plan) -> bytes:
+    def answered(self, plan: Plan) -> bytes:
         """What only some ways have to do when the answer begins. Answers the line that binds the client to its
         instance; nothing if it is bound there already."""
         if self.hedge is not None:
@@ -346,6 +353,10 @@ class Exchange:
             return b""
         return sticky.line(self.ticket.member.record.id, client_scheme(self.down.peer, self.head) == b"https")
 
+    def stand_in(self, now: float) -> bool:
+        """All instances failed: is there something stored that is given instead? Only a fetch for the cache knows."""
+        return False
+
     def interim(self, head: ResponseHead) -> bytes:
         """A 1xx for the client; HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
         return write_interim(head) if self.head.minor else b""
@@ -354,8 +365,7 @@ class Exchange:
         """The answer is whole and written. The connection was given back by its owner."""
         if self.retrying is not None or self.limit is not None:
             self.settle()
-        self.conn = None
-        self.done = True
+        self.conn = self.reader = None
         status = self.status
         ticket, self.ticket = self.ticket, None
         member = None
@@ -374,12 +384,10 @@ class Exchange:
         self.settle()
         down = self.down
         down.release(HOLD_CONNECTING)
-        if not self.request_done or self.plane.draining:
-            self.close_after = True
-        if self.close_after:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if self.head.minor else b"Connection: keep-alive\r\n"
+        connection = self.connection_line()
+        if self.plan is not None and self.plan.cache is not None:
+            connection += self.plan.cache.told(self)
+            self.reader = None
         now = self.plane.clock()
         self.over(now, reply.status, self.ticket.member if self.ticket is not None else None)
         if down.transport is None:
@@ -427,6 +435,8 @@ class Exchange:
         if waiter is not None:
             waiter.leave()
             self.plane.deadlines.forget(self)
+        if self.reader is not None:
+            self.reader.leave()
         dial, self.dial = self.dial, None
         if dial is not None:
             dial.forget()
@@ -436,8 +446,3 @@ class Exchange:
         ticket, self.ticket = self.ticket, None
         if ticket is not None:
             ticket.release(outcome, self.plane.clock())
-
-
-def _names_prefix(claims: list[Special]) -> bool:
-    """Does the proxy before us strip a prefix of its own? Then the outer one is what links are made from."""
-    return any(name == b"x-forwarded-prefix" for name, _ in claims)

@@ -110,7 +110,9 @@ class Fallback:
 
 
 def fall_back(exchange: Exchange, reply: LocalReply, now: float) -> None:
-    """All instances failed: another service, or a fixed answer, or `reply`."""
+    """All instances failed: what is stored, or another service, or a fixed answer, or `reply`."""
+    if exchange.stand_in(now):
+        return
     plan = exchange.plan
     assert plan is not None
     fallback = plan.fallback

@@ -143,3 +143,11 @@ def for_outcome(outcome: Outcome, detail: str, service: str, retry_after: int = 
 def for_status(status: int, reason: str) -> LocalReply:
     """The request itself is at fault."""
     return LocalReply(status, WORDS.get(status, "bad_request"), reason)
+
+
+def for_gateway(method: bytes) -> LocalReply:
+    """OPTIONS * asks about the gateway itself; Max-Forwards: 0 makes us the last stop (RFC 9110 section 7.6.2)."""
+    if method == b"OPTIONS":
+        methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        return LocalReply(200, "", "this is the gateway itself", allow=methods)
+    return LocalReply(405, "method_not_allowed", "TRACE ends here", allow="GET, HEAD, OPTIONS")

@@ -6,6 +6,7 @@ What is switched off for a route is not in its plan, and so costs a request noth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from wmesh.cluster.cluster import Cluster
 from wmesh.metrics.traffic import Traffic
@@ -18,6 +19,9 @@ from wmesh.proxy.fallback import Fallback, fixed_answer
 from wmesh.proxy.hedging import Hedging
 from wmesh.wire.fields import CLAIMS
 from wmesh.wire.request import IDEMPOTENT
+
+if TYPE_CHECKING:
+    from wmesh.proxy.cache.cache import Cache
 
 UNKEYED = frozenset(
     (
@@ -48,10 +52,12 @@ class Plan:
     may be remembered (`wmesh.proxy.flow`).
     `fallback` is what there is for when all instances fail, `hedging` (if there is any) says when another one is asked
     beside one that takes long. `extras`: keys, cookies or hedging have something to do for each request.
+    `cache` is None where answers are not kept.
     """
 
     __slots__ = (
         "budget",
+        "cache",
         "cluster",
         "deadline_name",
         "extras",
@@ -98,11 +104,10 @@ class Plan:
         self.retry = spec.retry
         self.budget = budget or Budget(spec.retry)
         self.repeatable = IDEMPOTENT if spec.retry.attempts else frozenset[bytes]()
-        self.retry_statuses = frozenset(
-            status for low, high in spec.retry_statuses for status in range(low, high + 1)
-        )
+        self.retry_statuses = frozenset(status for low, high in spec.retry_statuses for status in range(low, high + 1))
         self.traffic = traffic
         self.fallback: Fallback | None = None
+        self.cache: Cache | None = None
         self.deadline_name = spec.deadline_header.lower().encode("ascii")
         # A trusted client's word in a field that every head is searched for costs nothing where it is missing.
         searched = bool(self.deadline_name and self.deadline_name not in CLAIMS)
@@ -129,7 +134,7 @@ class Plans:
     """Makes the plans of all services: what several plans of one service share is made once, here.
 
     Raises ConfigError where a file that the configuration names cannot be read. `secret` signs the cookies of sticky
-    sessions.
+    sessions. `caches` are those of the services that have one.
     """
 
     def __init__(
@@ -138,8 +143,10 @@ class Plans:
         clusters: Mapping[str, Cluster],
         traffic: Mapping[str, Traffic],
         secret: bytes = b"",
+        caches: Mapping[str, Cache] | None = None,
     ) -> None:
         self.specs = {spec.name: spec for spec in services}
+        self.caches = caches or {}
         self._clusters = clusters
         self._traffic = traffic
         self._budgets = {spec.name: Budget(spec.retry) for spec in services}
@@ -156,6 +163,7 @@ class Plans:
         if spec.fallback != declared.fallback:
             answer = fixed_answer(spec, f"route:{route.name}")
         plan = Plan(spec, route, self._clusters[name], traffic, self._sticky.get(name), self._budgets[name])
+        plan.cache = self.caches.get(name) if spec.cache.enabled else None
         other = self.specs.get(spec.fallback.service)
         if other is not None:
             # Its answers are those that the clients of this service get, and are counted so.
@@ -174,9 +182,10 @@ def compile_routes(
     clusters: Mapping[str, Cluster],
     traffic: Mapping[str, Traffic],
     secret: bytes = b"",
+    caches: Mapping[str, Cache] | None = None,
 ) -> Router[Plan]:
     """The router over all routes of all services that are proxied; see `Plans`."""
-    return routes_of(Plans(services, clusters, traffic, secret))
+    return routes_of(Plans(services, clusters, traffic, secret, caches))
 
 
 def routes_of(plans: Plans) -> Router[Plan]:

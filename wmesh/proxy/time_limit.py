@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
 from wmesh.proxy.fallback import fall_back
-from wmesh.proxy.local_reply import LocalReply
+from wmesh.proxy.local_reply import LocalReply, for_status
 from wmesh.proxy.plan import Plan
 from wmesh.wire.fields import CLAIMS, value_of, without
 from wmesh.wire.forwarded import Peer
@@ -74,6 +74,22 @@ def limit_of(plan: Plan, peer: Peer, head: RequestHead) -> float:
     return min(seconds or allowed, allowed) if allowed else seconds
 
 
+def bounded(exchange: Exchange, plan: Plan, now: float) -> bytes | None:
+    """Find out how much time the request may take; gives the line that says so to an instance. None: it is refused."""
+    if not plan.timed and (exchange.head.fields.plain or exchange.head.claims is None):
+        return b""
+    try:
+        seconds = limit_of(plan, exchange.down.peer, exchange.head)
+    except WireError as fault:
+        exchange.answer(for_status(fault.status, fault.reason))
+        return None
+    if not seconds:
+        return b""
+    exchange.limit = limit = TimeLimit(seconds, now, plan.spec.deadline_header)
+    exchange.plane.deadlines.watch(exchange, seconds)
+    return limit.line
+
+
 def out_of_time(exchange: Exchange, now: float) -> None:
     """All the time that the request may take is over, whatever it waits for."""
     plan, limit, ticket = exchange.plan, exchange.limit, exchange.ticket
@@ -103,6 +119,8 @@ def _awaited(exchange: Exchange) -> str:
     """What the exchange waits for."""
     if exchange.waiter is not None:
         return "it stood in the queue"
+    if exchange.reader is not None:
+        return "it waited for what the cache was to fetch"
     if exchange.ticket is None:
         return "it was to be tried again"
     address = exchange.ticket.member.record.address

@@ -100,6 +100,26 @@ def value_of(lines: bytes, name: bytes) -> bytes | None:
     return match.group(1).rstrip(b" \t") if match is not None else None
 
 
+def values_of(lines: bytes, name: bytes) -> list[bytes]:
+    """The values of all fields of this name (any spelling) in `lines`, in order."""
+    found = re.findall(rb"\n(?i:%b):[ \t]*([^\r\n]*)" % re.escape(name), lines)
+    return [value.rstrip(b" \t") for value in found]
+
+
+Fields = dict[bytes, list[bytes]]
+"""By name in lower case, all values in order, without white space round them."""
+
+
+def all_fields(lines: bytes) -> Fields:
+    """For who wants to know most of them; who wants one asks `value_of`."""
+    found: Fields = {}
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            found.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    return found
+
+
 _SIMPLE_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
     b"keep-alive": (b"keep-alive",),
     b"Keep-Alive": (b"keep-alive",),

@@ -9,9 +9,11 @@ from the right, past every trusted proxy (as Caddy's trusted_proxies_strict and 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from wmesh.model import Network
+from wmesh.wire.fields import Special
 from wmesh.wire.request import RequestHead
 
 _EXTENDED = frozenset(
@@ -96,6 +98,25 @@ def client_scheme(peer: Peer, head: RequestHead) -> bytes:
     return (_values(head, b"x-forwarded-proto") or [peer.scheme])[-1] if peer.trusted else peer.scheme
 
 
+# What applications make URLs of, beside the two that are told apart below.
+_OF_THE_URL = tuple(b"x-forwarded-" + what for what in (b"port", b"prefix", b"scheme", b"ssl", b"uri"))
+_FORWARDED_URL = re.compile(rb'(?i)(?:host|proto)="?[^;,"]*')
+
+
+def asked_as(peer: Peer, head: RequestHead) -> tuple[bytes, bytes, bytes]:
+    """(scheme, host, more): what an instance is told of the URL that the client asked for. `more` is what a trusted
+    peer says of it beside the two, in one piece without white space; mostly empty.
+    """
+    if not peer.trusted or head.claims is None:
+        return peer.scheme, head.host, b""
+    told = [b"%b=%b" % claim for claim in head.claims if claim[0] in _OF_THE_URL]
+    for value in _values(head, b"forwarded"):
+        told += _FORWARDED_URL.findall(value)
+    host = (_values(head, b"x-forwarded-host") or [head.host])[-1]
+    more = b";".join(b"".join(piece.split()) for piece in told)
+    return client_scheme(peer, head).lower(), host.replace(b" ", b""), more
+
+
 def forwarded_lines(peer: Peer, head: RequestHead) -> bytes:
     """The X-Forwarded-* field lines for an instance, each with its CRLF."""
     if not peer.trusted and not peer.forwarded:
@@ -139,3 +160,8 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def names_prefix(claims: list[Special]) -> bool:
+    """Does the proxy before us strip a prefix of its own? Then the outer one is what links are made from."""
+    return any(name == b"x-forwarded-prefix" for name, _ in claims)

@@ -21,10 +21,10 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/(\d)\
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) (\d{3})(?: ([\t -~\x80-\xff]*))?")
 _STRAY_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
-# The methods of the IANA registry that an HTTP/1.1 gateway may relay, and PURGE, which caches speak. CONNECT asks for
-# a forward proxy; PRI is the preface of HTTP/2.
+# The methods of the IANA registry that an HTTP/1.1 gateway may relay, PURGE, which caches speak, and M-SEARCH, which
+# UPnP does. CONNECT asks for a forward proxy; PRI is the preface of HTTP/2.
 _NAMES = (
-    b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY "
+    b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE GET HEAD LABEL LINK LOCK M-SEARCH MERGE MKACTIVITY "
     b"MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PROPFIND PROPPATCH "
     b"PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF "
     b"VERSION-CONTROL"

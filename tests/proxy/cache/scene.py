@@ -1,0 +1,58 @@
+"""A gateway with a cache on real sockets, and instances whose answers a test chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from tests.proxy.support import Conversation, Message, Scene, Script, request, response, take
+from wmesh.model import CacheSpec
+from wmesh.proxy.cache.cache import Cache
+
+FRESH = b"Cache-Control: max-age=60"
+OLD = (b"Cache-Control: max-age=5", b"Age: 10", b'ETag: "a"')
+"""An answer that is stale when it comes, can be validated, and may stand in for a while."""
+MODIFIED = b"HTTP/1.1 304 Not Modified\r\n%b\r\n\r\n"
+
+
+def acts(act: Callable[[Message], bytes | None]) -> Script:
+    """An instance that answers each request with what `act` says; None: it resets the connection."""
+
+    async def script(conversation: Conversation) -> None:
+        while True:
+            data = act(await take(conversation))
+            if data is None:
+                conversation.reset()
+                return
+            conversation.send(data)
+
+    return script
+
+
+def fresh(body: bytes = b"ok", *fields: bytes) -> bytes:
+    return response(body, b"200 OK", FRESH, *fields)
+
+
+class CacheScene(Scene):
+    async def cached(self, act: Callable[[Message], bytes | None] | Script, *, spec: Any = None, **service: Any) -> Any:
+        """Open with one instance that acts so, and a cache; answers the instance."""
+        known: Any = act
+        instance = self.instance(known if iscoroutinefunction(act) else acts(known))
+        await self.open(instance, cache=CacheSpec(enabled=True, **(spec or {})), **service)
+        return instance
+
+    @property
+    def cache(self) -> Cache:
+        return self.caches["shop"]
+
+    @property
+    def store(self) -> Any:
+        return self.cache.store
+
+    async def get(self, *fields: bytes, target: bytes = b"/", method: bytes = b"GET") -> Message:
+        return await self.ask(request(method, target, *fields), bodyless=method == b"HEAD")
+
+    async def told(self, *fields: bytes, target: bytes = b"/") -> bytes:
+        """What Cache-Status says of an answer."""
+        return (await self.get(*fields, target=target)).value(b"Cache-Status") or b""

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from tests.wire.heads import LIMITS, TCHAR, VIA, WireTestCase, answer, fields_of
 from wmesh.errors import WireError
-from wmesh.wire.response import (
-    LONGEST_WAIT,
-    Body,
-    read_response,
-    retry_after,
-    write_interim,
-    write_response,
-    write_switch,
-)
+from wmesh.wire.response import Body, read_response, write_interim, write_response, write_switch
 
 DATE = b"Fri, 31 Jan 2025 12:00:00 GMT"
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -245,33 +237,3 @@ class WritingTests(WireTestCase):
         for _ in range(3):
             self.assertEqual(sent(b"Connection: x", b"X: y", b"Content-Length: 3"), first)
         self.assertLessEqual(len(first), LIMITS.head)
-
-
-class RetryAfterTests(WireTestCase):
-    def wait(self, value: bytes, *fields: bytes) -> int:
-        return retry_after(b"\r\n" + b"".join(b"%b\r\n" % field for field in (b"Retry-After: " + value, *fields)), DATE)
-
-    def test_seconds(self) -> None:
-        for value, seconds in ((b"7", 7), (b"0", 0), (b"007", 7), (b"9" * 5000, LONGEST_WAIT)):
-            self.assertEqual(self.wait(value), seconds, value[:20])
-
-    def test_a_moment(self) -> None:
-        """In each spelling of a date that HTTP has had; what has passed is no wait."""
-        for value, seconds in (
-            (b"Fri, 31 Jan 2025 12:00:30 GMT", 30),
-            (b"Friday, 31-Jan-25 12:00:30 GMT", 30),
-            (b"Fri Jan 31 12:00:30 2025", 30),
-            (b"Fri, 31 Jan 2025 11:59:59 GMT", 0),
-            (b"Fri, 31 Jan 9999 12:00:00 GMT", LONGEST_WAIT),
-        ):
-            self.assertEqual(self.wait(value), seconds, value)
-
-    def test_by_the_clock_of_who_says_so(self) -> None:
-        """An instance whose clock is wrong means its own time."""
-        self.assertEqual(self.wait(b"Sun, 06 Nov 1994 08:49:37 GMT", b"Date: Sun, 06 Nov 1994 08:49:30 GMT"), 7)
-        self.assertEqual(self.wait(b"Fri, 31 Jan 2025 12:00:07 GMT", b"Date: now"), 0)
-
-    def test_nonsense(self) -> None:
-        for value in (b"", b"soon", b"-1", b"1.5", b"7 s", b"Fri, 99 Foo 2025", b"Fri, 31 Foo 2025 1:1:1 GMT", b"\xff"):
-            self.assertEqual(self.wait(value), 0, value)
-        self.assertEqual(retry_after(b"\r\nServer: x\r\n", DATE), 0)

@@ -8,10 +8,9 @@ client's framing is chosen here from what is known of the body (RFC 9112 section
 from __future__ import annotations
 
 import enum
-from email.utils import mktime_tz, parsedate_tz
 
 from wmesh.errors import WireError
-from wmesh.wire.fields import RESPONSE_SPECIALS, connection_options, has_date, value_of, without
+from wmesh.wire.fields import RESPONSE_SPECIALS, connection_options, has_date, without
 from wmesh.wire.memo import Memo
 from wmesh.wire.request import Vias
 from wmesh.wire.syntax import FIELDS, status_line
@@ -131,31 +130,6 @@ def _read_specials(head: ResponseHead, pieces: list[bytes]) -> bool:
     if chunked and head.length is not None:
         raise WireError("the answer has Content-Length beside Transfer-Encoding", 502)
     return chunked
-
-
-LONGEST_WAIT = 999_999
-
-
-def retry_after(lines: bytes, date: bytes) -> int:
-    """How many seconds Retry-After asks to wait (RFC 9110 section 10.2.3); 0: it is not there, or makes no sense.
-
-    It may name a moment instead. That is one by the clock of who sent it, as its Date is; `date` is for where it sent
-    none.
-    """
-    value = value_of(lines, b"retry-after") or b""
-    if value.isdigit():
-        return min(int(value[:18]), LONGEST_WAIT)
-    moment, now = _moment(value), _moment(value_of(lines, b"date") or date)
-    return 0 if moment is None or now is None else max(0, min(moment - now, LONGEST_WAIT))
-
-
-def _moment(text: bytes) -> int | None:
-    """Seconds since 1970 of an HTTP-date, or None."""
-    try:
-        parts = parsedate_tz(text.decode("latin-1"))
-        return None if parts is None else mktime_tz(parts)
-    except (ValueError, OverflowError):
-        return None
 
 
 def write_response(

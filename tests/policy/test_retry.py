@@ -8,7 +8,7 @@ from itertools import product
 from twisted.trial.unittest import SynchronousTestCase
 
 from wmesh.model import RetrySpec
-from wmesh.policy.retry import STALE, STATUS, Budget, again_there, objection, pause
+from wmesh.policy.retry import LONGEST_WAIT, STALE, STATUS, Budget, again_there, objection, pause, retry_after
 
 BOTH = (False, True)
 SPEC = RetrySpec()
@@ -89,3 +89,37 @@ class BudgetTests(SynchronousTestCase):
         self.assertTrue(budget.take(1))
         self.assertFalse(budget.free(1))
         self.assertTrue(budget.free(15))
+
+
+NOON = 1738324800.0
+"""Fri, 31 Jan 2025 12:00:00 GMT"""
+
+
+class RetryAfterTests(SynchronousTestCase):
+    def wait(self, value: bytes, *fields: bytes) -> int:
+        return retry_after(b"\r\n" + b"".join(b"%b\r\n" % field for field in (b"Retry-After: " + value, *fields)), NOON)
+
+    def test_seconds(self) -> None:
+        for value, seconds in ((b"7", 7), (b"0", 0), (b"007", 7), (b"9" * 5000, LONGEST_WAIT)):
+            self.assertEqual(self.wait(value), seconds, value[:20])
+
+    def test_a_moment(self) -> None:
+        """In each spelling of a date that HTTP has had; what has passed is no wait."""
+        for value, seconds in (
+            (b"Fri, 31 Jan 2025 12:00:30 GMT", 30),
+            (b"Friday, 31-Jan-25 12:00:30 GMT", 30),
+            (b"Fri Jan 31 12:00:30 2025", 30),
+            (b"Fri, 31 Jan 2025 11:59:59 GMT", 0),
+            (b"Fri, 31 Jan 9999 12:00:00 GMT", LONGEST_WAIT),
+        ):
+            self.assertEqual(self.wait(value), seconds, value)
+
+    def test_by_the_clock_of_who_says_so(self) -> None:
+        """An instance whose clock is wrong means its own time; where it tells none, it is ours."""
+        self.assertEqual(self.wait(b"Sun, 06 Nov 1994 08:49:37 GMT", b"Date: Sun, 06 Nov 1994 08:49:30 GMT"), 7)
+        self.assertEqual(self.wait(b"Fri, 31 Jan 2025 12:00:07 GMT", b"Date: now"), 7)
+
+    def test_nonsense(self) -> None:
+        for value in (b"", b"soon", b"-1", b"1.5", b"7 s", b"Fri, 99 Foo 2025", b"Fri, 31 Foo 2025 1:1:1 GMT", b"\xff"):
+            self.assertEqual(self.wait(value), 0, value)
+        self.assertEqual(retry_after(b"\r\nServer: x\r\n", NOON), 0)

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from wmesh.model import RetrySpec
 from wmesh.policy.backoff import BackoffSpec, nominal
+from wmesh.policy.caching.dates import read_date
+from wmesh.wire.fields import value_of
 
 STALE = "stale"
 STATUS = "server_error"
@@ -66,6 +68,26 @@ def pause(spec: RetrySpec, retry: int, elsewhere: bool, chance: float) -> float:
     if retry <= 1 and elsewhere:
         return 0.0
     return nominal(BackoffSpec(first=spec.backoff, limit=spec.max_backoff), retry) * (1.0 - chance)
+
+
+LONGEST_WAIT = 999_999
+
+
+def retry_after(lines: bytes, wall: float) -> int:
+    """How many seconds the Retry-After of an answer asks to wait (RFC 9110 section 10.2.3); 0: it is not there, or
+    makes no sense.
+
+    It may name a moment instead. That is one by the clock of who sent it, as its Date is; `wall` (seconds since 1970)
+    is for where it sent none.
+    """
+    value = value_of(lines, b"retry-after") or b""
+    if value.isdigit():
+        return min(int(value[:18]), LONGEST_WAIT)
+    moment = read_date(value, wall)
+    if moment is None:
+        return 0
+    now = read_date(value_of(lines, b"date") or b"", wall)
+    return max(0, min(moment - (round(wall) if now is None else now), LONGEST_WAIT))
 
 
 class Budget:

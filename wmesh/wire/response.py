@@ -154,6 +154,9 @@ def write_response(
     )
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 def write_interim(head: ResponseHead) -> bytes:
     """An interim (1xx) head, passed on with its end-to-end fields (RFC 9110 section 15.2)."""
     return head.start + head.lines + b"\r\n"

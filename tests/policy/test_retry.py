@@ -8,7 +8,18 @@ from itertools import product
 from twisted.trial.unittest import SynchronousTestCase
 
 from wmesh.model import RetrySpec
-from wmesh.policy.retry import LONGEST_WAIT, STALE, STATUS, Budget, again_there, objection, pause, retry_after
+from wmesh.policy.retry import (
+    LONGEST_WAIT,
+    RESERVE,
+    SPAN,
+    STALE,
+    STATUS,
+    Budget,
+    again_there,
+    objection,
+    pause,
+    retry_after,
+)
 
 BOTH = (False, True)
 SPEC = RetrySpec()
@@ -82,13 +93,33 @@ class BudgetTests(SynchronousTestCase):
     def test_take_and_give_back(self) -> None:
         """When it is used up there is no more, until one is over."""
         budget = Budget(replace(SPEC, budget_least=2))
-        self.assertEqual([budget.take(1) for _ in range(4)], [True, True, False, False])
+        self.assertEqual([budget.take(1, 0, 0.0) for _ in range(4)], [True, True, False, False])
         self.assertEqual(budget.active, 2)
         budget.give_back()
-        self.assertTrue(budget.free(1))
-        self.assertTrue(budget.take(1))
-        self.assertFalse(budget.free(1))
-        self.assertTrue(budget.free(15))
+        self.assertTrue(budget.free(1, 0, 0.0))
+        self.assertTrue(budget.take(1, 0, 0.0))
+        self.assertFalse(budget.free(1, 0, 0.0))
+        self.assertTrue(budget.free(15, 0, 0.0))
+
+    def test_what_fails_at_once(self) -> None:
+        """It is hardly ever in flight: in ten seconds no more than a share of the requests is tried again, beyond a
+        reserve; then it begins anew."""
+        budget, attempts, retries = Budget(SPEC), 0, 0
+        for _ in range(1000):
+            attempts += 1
+            if budget.take(1, attempts, 5.0):
+                attempts += 1
+                retries += 1
+                budget.give_back()
+        self.assertEqual(retries, RESERVE + 1000 * 20 // 100)
+        self.assertFalse(budget.free(1, attempts, 5.0 + 0.99 * SPAN))
+        self.assertTrue(budget.free(1, attempts, 5.0 + SPAN))
+
+    def test_a_larger_reserve(self) -> None:
+        """Who allows more retries at once allows them in ten seconds, too."""
+        budget = Budget(replace(SPEC, budget_least=500))
+        self.assertTrue(all(budget.take(1, 0, 0.0) for _ in range(500)))
+        self.assertFalse(budget.take(1, 0, 0.0))
 
 
 NOON = 1738324800.0

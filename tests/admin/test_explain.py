@@ -26,6 +26,12 @@ class ExplainTests(AdminTestCase):
         self.ask("GET", f"{EXPLAIN}?service=pricing&client=::1")
         self.assertEqual(self.controls.asked, [("pricing", "GET", "", "", "::1", [])])
 
+    def test_one_client_in_many_spellings(self) -> None:
+        """Strategies hash the text of an address, so that of a connection has to be asked for."""
+        for said, meant in (("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:10.0.0.9", "10.0.0.9"), ("::1", "::1")):
+            self.ask("GET", f"{EXPLAIN}?service=pricing&client={said}")
+            self.assertEqual(self.controls.asked.pop()[4], meant)
+
     def test_wrong_questions(self) -> None:
         """Each is told what would be right, and nobody is asked."""
         for query, words in (

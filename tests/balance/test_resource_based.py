@@ -9,6 +9,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cluster.samples import SPEC, members, picked
+from wmesh.balance import resource_based
 from wmesh.balance.resource_based import BLACKOUT, EXPIRY, ResourceBased
 from wmesh.cluster.member import Member
 from wmesh.model import LoadSample
@@ -116,6 +117,21 @@ class ResourceBasedTests(SynchronousTestCase):
         self.now += BLACKOUT - 1.0
         self.report(fleet, [10.0, 10.0, 95.0])
         self.assertGreater(self.counts(strategy)["m2"], 850)
+
+    def test_scores_look_at_each_once(self) -> None:
+        """The median is found once for all, also before the first pick: requests wait while somebody asks why."""
+        fleet = members([1] * 50)
+        self.report(fleet, [20.0] * 50, [100] * 50)
+        looks: list[Member] = []
+        memory = resource_based._memory
+
+        def looked(member: Member, now: float) -> float | None:
+            looks.append(member)
+            return memory(member, now)
+
+        self.patch(resource_based, "_memory", looked)
+        self.strategy(fleet).scores(b"", self.now)
+        self.assertEqual(len(looks), 50)
 
     def test_scores_change_nothing(self) -> None:
         """Looking is free: a report is taken in by picks alone."""

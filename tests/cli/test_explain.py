@@ -109,6 +109,17 @@ class ExplainTests(CommandCase):
         status, out, err = self.wmesh("explain", "--request", "nope")
         self.assertEqual((status, out, "no such service" in err), (1, "", True))
 
+    def test_options_that_have_no_meaning(self) -> None:
+        """They are not passed over: whoever gave them would take the answer for another one."""
+        for arguments in (
+            ("--service", "pricing", "--method", "PUT"),
+            ("--service", "pricing", "--header", "a:b"),
+            ("--request", "r1", "--header", "a:b"),
+            ("--request", "r1", "--client", "::1"),
+        ):
+            status, out, err = self.wmesh("explain", *arguments)
+            self.assertEqual((status, out, arguments[2] in err), (2, "", True), (arguments, err))
+
     def test_what_is_no_url(self) -> None:
         """A slip of the pen is a message, not a traceback."""
         status, _, err = self.wmesh("explain", "http://[::1/shop")

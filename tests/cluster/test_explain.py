@@ -135,6 +135,14 @@ class ExplainTests(SelectionCase):
         self.assertEqual((excluded["id"], excluded["reasons"]), ("a", ["it is in another zone"]))
         self.assertEqual(self.explained("b", "n")["why"], "nobody of our own zone can take it")
 
+    def test_whose_turn_it_is_in_another_zone(self) -> None:
+        """A zone that is full spills over to the others in turn; who is named is who gets it."""
+        self.make(*(of(name, zone="x") for name in "abc"), of("n", zone="y", limit=1), zone="y")
+        self.ticket()
+        named = [self.explained()["pick"] for _ in range(4)]
+        self.assertEqual(sorted(named[:3]), ["a", "b", "c"])
+        self.assertEqual(named[3], named[0])
+
     def test_no_panic_wanted(self) -> None:
         """Who is well and serves nobody because too few others are well is told so."""
         self.make(of("a"), of("b"), of("c"), panic="none", panic_threshold=50)
@@ -144,6 +152,16 @@ class ExplainTests(SelectionCase):
         self.cluster.stale = True
         document = self.explained()
         self.assertEqual(document["excluded"][0]["reasons"], ["too few of the others are well, and panic = none"])
+        self.assertIsNone(self.explained(prefer="a")["pick"])
+
+    def test_a_bound_client_in_a_panic(self) -> None:
+        """Its instance serves as a last resort, and keeps it."""
+        self.make(of("a"), of("b"))
+        for name in "ab":
+            self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
+        self.cluster.stale = True
+        self.assertEqual(self.explained(prefer="b")["why"], "the client is bound to it by its cookie")
 
     def test_large_fleets_are_cut(self) -> None:
         """What is not listed is counted."""

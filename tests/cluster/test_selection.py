@@ -35,6 +35,30 @@ class BoundTests(SelectionCase):
         self.cluster.stale = True
         self.assertEqual(self.who(prefer="a", subset=Subset("2")), "c")
 
+    def test_it_stays_in_a_panic(self) -> None:
+        """An instance that serves as a last resort keeps its clients: else each request would bind them anew. Where
+        nobody is to serve, that goes for bound clients, too."""
+        for panic, expected in (("any", "b"), ("none", "no_healthy_instance")):
+            self.make(of("a"), of("b"), of("c"), panic=panic, panic_threshold=70)
+            for name in ("b", "c"):
+                self.member(name).health.state = Health.UNHEALTHY
+                self.member(name).doubt()
+            self.cluster.stale = True
+            got = self.acquire(prefer="b")
+            self.assertEqual(got.reason if isinstance(got, Refusal) else got.member.record.id, expected)
+        self.assertIsInstance(self.acquire(prefer="a"), Refusal)
+
+    def test_a_panic_is_none_of_the_operators(self) -> None:
+        """It binds nobody to one that was taken out, or that was never well."""
+        self.make(of("a"), of("b"), of("c"), panic_threshold=70)
+        for name in ("a", "b", "c"):
+            self.member(name).health.state = Health.UNHEALTHY
+            self.member(name).doubt()
+        self.member("b").admin = AdminState.DRAIN
+        self.member("c").health.proven = False
+        self.cluster.stale = True
+        self.assertEqual([self.who(prefer=name) for name in "abc"], ["a", "a", "a"])
+
     def test_a_bound_client_is_nobodys_trial(self) -> None:
         """A half-open breaker is tried with those who have no instance of their own, or it would rebind them."""
         self.make(of("a"), of("b"), breaker=QUICK)

@@ -8,7 +8,18 @@ from itertools import product
 from twisted.trial.unittest import SynchronousTestCase
 
 from wmesh.model import RetrySpec
-from wmesh.policy.retry import STALE, STATUS, Budget, again_there, objection, pause
+from wmesh.policy.retry import (
+    LONGEST_WAIT,
+    RESERVE,
+    SPAN,
+    STALE,
+    STATUS,
+    Budget,
+    again_there,
+    objection,
+    pause,
+    retry_after,
+)
 
 BOTH = (False, True)
 SPEC = RetrySpec()
@@ -82,10 +93,64 @@ class BudgetTests(SynchronousTestCase):
     def test_take_and_give_back(self) -> None:
         """When it is used up there is no more, until one is over."""
         budget = Budget(replace(SPEC, budget_least=2))
-        self.assertEqual([budget.take(1) for _ in range(4)], [True, True, False, False])
+        self.assertEqual([budget.take(1, 0, 0.0) for _ in range(4)], [True, True, False, False])
         self.assertEqual(budget.active, 2)
         budget.give_back()
-        self.assertTrue(budget.free(1))
-        self.assertTrue(budget.take(1))
-        self.assertFalse(budget.free(1))
-        self.assertTrue(budget.free(15))
+        self.assertTrue(budget.free(1, 0, 0.0))
+        self.assertTrue(budget.take(1, 0, 0.0))
+        self.assertFalse(budget.free(1, 0, 0.0))
+        self.assertTrue(budget.free(15, 0, 0.0))
+
+    def test_what_fails_at_once(self) -> None:
+        """It is hardly ever in flight: in ten seconds no more than a share of the requests is tried again, beyond a
+        reserve; then it begins anew."""
+        budget, attempts, retries = Budget(SPEC), 0, 0
+        for _ in range(1000):
+            attempts += 1
+            if budget.take(1, attempts, 5.0):
+                attempts += 1
+                retries += 1
+                budget.give_back()
+        self.assertEqual(retries, RESERVE + 1000 * 20 // 100)
+        self.assertFalse(budget.free(1, attempts, 5.0 + 0.99 * SPAN))
+        self.assertTrue(budget.free(1, attempts, 5.0 + SPAN))
+
+    def test_a_larger_reserve(self) -> None:
+        """Who allows more retries at once allows them in ten seconds, too."""
+        budget = Budget(replace(SPEC, budget_least=500))
+        self.assertTrue(all(budget.take(1, 0, 0.0) for _ in range(500)))
+        self.assertFalse(budget.take(1, 0, 0.0))
+
+
+NOON = 1738324800.0
+"""Fri, 31 Jan 2025 12:00:00 GMT"""
+
+
+class RetryAfterTests(SynchronousTestCase):
+    def wait(self, value: bytes, *fields: bytes) -> int:
+        return retry_after(b"\r\n" + b"".join(b"%b\r\n" % field for field in (b"Retry-After: " + value, *fields)), NOON)
+
+    def test_seconds(self) -> None:
+        for value, seconds in ((b"7", 7), (b"0", 0), (b"007", 7), (b"9" * 5000, LONGEST_WAIT)):
+            self.assertEqual(self.wait(value), seconds, value[:20])
+
+    def test_a_moment(self) -> None:
+        """In each spelling of a date that HTTP has had; what has passed is no wait."""
+        for value, seconds in (
+            (b"Fri, 31 Jan 2025 12:00:30 GMT", 30),
+            (b"Friday, 31-Jan-25 12:00:30 GMT", 30),
+            (b"Fri Jan 31 12:00:30 2025", 30),
+            (b"Fri, 31 Jan 2025 11:59:59 GMT", 0),
+            (b"Fri, 31 Jan 9999 12:00:00 GMT", LONGEST_WAIT),
+        ):
+            self.assertEqual(self.wait(value), seconds, value)
+
+    def test_by_the_clock_of_who_says_so(self) -> None:
+        """An instance whose clock is wrong means its own time; where it tells none, it is ours."""
+        self.assertEqual(self.wait(b"Sun, 06 Nov 1994 08:49:37 GMT", b"Date: Sun, 06 Nov 1994 08:49:30 GMT"), 7)
+        self.assertEqual(self.wait(b"Fri, 31 Jan 2025 12:00:07 GMT", b"Date: now"), 7)
+
+    def test_nonsense(self) -> None:
+        for value in (b"", b"soon", b"-1", b"1.5", b"7 s", b"Fri, 99 Foo 2025", b"Fri, 31 Foo 2025 1:1:1 GMT", b"\xff"):
+            self.assertEqual(self.wait(value), 0, value)
+        self.assertEqual(retry_after(b"\r\nServer: x\r\n", NOON), 0)

@@ -126,7 +126,9 @@ class Play(RuleBasedStateMachine):
         assert member.admin is AdminState.READY, "against the operator's will"
         assert not 0 < member.limit < member.in_flight, "more than its limit"
         assert not 0 < self.cluster.limit < self.cluster.in_flight, "more than the limit of the service"
-        if not self.cluster.panicking:
+        if self.cluster.panicking:
+            assert member in self.cluster.eligible, "not even a last resort"
+        else:
             assert member.eligible(self.now), member.reasons(self.now)
 
     # --- requests

@@ -56,7 +56,7 @@ class RetryTests(SynchronousTestCase):
         for begins, in_flight in events:
             if begins:
                 most = max(spec.budget_least, in_flight * spec.budget / 100.0)
-                self.assertEqual(budget.free(in_flight), granted := budget.take(in_flight))
+                self.assertEqual(budget.free(in_flight, 0, 0.0), granted := budget.take(in_flight, 0, 0.0))
                 out += granted
                 self.assertEqual(granted, out - granted < int(most))
             elif out:

@@ -403,6 +403,21 @@ class ClientGoneTests(Scene):
         await self.at_rest()
         self.assertEqual(self.idle(), 0)
 
+    async def test_it_only_closes_while_the_instance_thinks(self) -> None:
+        """Most who leave close, which looks as if they would still listen: that is found out."""
+        shop = self.instance(silent)
+        await self.open(shop)
+        client = await self.client()
+        client.send(request())
+        await self.until(lambda: shop.requests)
+        client.close()
+        await self.until(lambda: any(connection.half_closed for connection in self.plane.connections))
+        self.assertEqual(self.cluster.in_flight, 1)
+        self.overdue(1.0)
+        await shop.conversations[0].lost()
+        await self.at_rest()
+        self.assertEqual((self.traffic["shop"].aborted, self.cluster.failures), (1, 0))
+
     async def test_in_the_middle_of_the_answer(self) -> None:
         """An instance does not go on producing for nobody."""
         shop = self.instance(says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"))
@@ -479,6 +494,38 @@ class HalfCloseTests(Scene):
         client.half_close()
         self.assertEqual((await client.answer()).body, b"/late" * 50000)
         self.assertEqual(await client.ended(), "fin")
+
+    async def test_it_is_asked_once_whether_it_is_there(self) -> None:
+        """Where the answer takes long, one interim answer finds that out; who is there gets the answer behind it."""
+        held = self.instance(silent)
+        await self.open(held)
+        client = await self.client()
+        client.closes = False
+        client.send(request())
+        await self.until(lambda: held.requests)
+        client.half_close()
+        await self.until(lambda: any(connection.half_closed for connection in self.plane.connections))
+        for later in (0.0, 0.4, 0.6, 2.0, 4.0):
+            self.sweep(later)
+        await client.up_to(b"\r\n\r\n")
+        held.conversations[0].send(response(b"late"))
+        self.assertEqual(await client.ended(), "fin")
+        self.assertEqual(client.received.count(b"HTTP/1.1 "), 1)
+        self.assertTrue(client.received.endswith(b"\r\n\r\nlate"))
+
+    async def test_old_clients_are_not_asked(self) -> None:
+        """HTTP/1.0 knows no interim answers."""
+        held = self.instance(silent)
+        await self.open(held)
+        client = await self.client()
+        client.closes = False
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        await self.until(lambda: held.requests)
+        client.half_close()
+        await self.until(lambda: any(connection.half_closed for connection in self.plane.connections))
+        self.overdue(2.0)
+        held.conversations[0].send(response(b"late"))
+        self.assertEqual((await client.answer()).body, b"late")
 
     async def test_all_pipelined_answers_come(self) -> None:
         """So do the answers to all that was asked before the FIN, and the connection ends then."""

@@ -8,7 +8,7 @@ from typing import Any
 from tests.proxy.support import Instance, Scene, polite, request, response, says, silent, spec_of
 from wmesh.errors import ConfigError
 from wmesh.events import InstanceAdded
-from wmesh.model import FallbackSpec, GatewaySpec, InstanceRecord, RetrySpec, RouteSpec
+from wmesh.model import FallbackSpec, GatewaySpec, InstanceRecord, QueueSpec, RetrySpec, RouteSpec
 
 SORRY = FallbackSpec(status=200, body='{"items": []}', type="application/json")
 SHORT = RetrySpec(attempts=1, backoff=0.001, max_backoff=0.001)
@@ -180,6 +180,19 @@ class OtherServiceTests(Scene):
         self.sweep(5.1)
         self.assertEqual((await client.answer()).json()["error"], "deadline_exceeded")
         self.assertEqual(spare.requests, [])
+
+    async def test_it_takes_no_room_of_the_first_ones_retries(self) -> None:
+        """A retry that nobody could take is over when the other service is asked, however long that one takes."""
+        spare, full = self.instance(silent), self.instance(silent)
+        one_each = {"instance_max_connections": 1, "queue": QueueSpec(length=0)}
+        await self.with_other(self.instance(says(reset=True)), full, other=spare, **one_each)
+        plan = self.plane.router.match(b"", b"/")
+        assert plan is not None
+        for instance in (full, spare):
+            client = await self.client()
+            client.send(request())
+            await self.until(lambda instance=instance: instance.requests)
+        self.assertEqual((self.traffic["shop"].retries, plan.budget.active), (2, 1))
 
     async def test_while_the_first_one_serves(self) -> None:
         """Nobody is bothered."""

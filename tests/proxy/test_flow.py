@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from tests.proxy.support import Conversation, Instance, Message, Scene, request, response, silent, take
-from wmesh.model import RouteSpec
+from tests.proxy.support import Conversation, Instance, Message, Scene, request, response, silent, spec_of, take
+from wmesh.events import InstanceAdded
+from wmesh.model import FallbackSpec, InstanceRecord, RouteSpec
 from wmesh.proxy.flow import FLOWS, LONGEST
 
 OFTEN = 12
@@ -111,6 +112,18 @@ class FlowTests(Scene):
         await self.open(self.instance(), gateway={"trusted_proxies": (ipaddress.ip_network("127.0.0.0/8"),)})
         await self.repeat(request(b"GET", b"/x"))
         self.assertEqual(dict(self.plane.flows), {})
+
+    async def test_a_stand_in_is_not_remembered(self) -> None:
+        """Who was asked because nobody else was there is asked no longer than that."""
+        spare, shop = self.instance(), self.instance()
+        await self.open(others=(spec_of("spare", "/spare/"),), fallback=FallbackSpec("spare"))
+        self.directory.apply(InstanceAdded(InstanceRecord("spare", "spare-0", spare.address, origin="static")))
+        data = request(b"GET", b"/x")
+        await self.repeat(data)
+        self.assertEqual(len(spare.requests), OFTEN)
+        self.directory.apply(InstanceAdded(InstanceRecord("shop", "shop-0", shop.address, origin="static")))
+        await self.repeat(data)
+        self.assertEqual((len(spare.requests), len(shop.requests)), (OFTEN, OFTEN))
 
     async def test_bounded(self) -> None:
         """However many different requests come again and again, no more than so many are kept."""

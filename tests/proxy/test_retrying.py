@@ -151,6 +151,14 @@ class RetryAfterTests(Scene):
         self.assertEqual((answer.status, answer.value(b"Retry-After")), (502, b"7"))
         self.assertEqual((len(busy.requests), len(bad.requests)), (1, 2))
 
+    async def test_until_a_moment(self) -> None:
+        """The same where the busy one names the time of day at which it can be asked again."""
+        fields = (b"Date: Sun, 06 Nov 1994 08:49:30 GMT", b"Retry-After: Sun, 06 Nov 1994 08:49:37 GMT")
+        busy = self.instance(says(response(b"busy", b"503 Service Unavailable", *fields)))
+        await self.open(busy, self.instance(says(reset=True)))
+        answer = await self.ask(request())
+        self.assertEqual((answer.status, answer.value(b"Retry-After")), (502, b"7"))
+
 
 class BudgetTests(Scene):
     """With a budget of no retries but one, which is taken by a retry that hangs."""

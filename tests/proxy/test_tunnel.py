@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_network
 from typing import Any
 
 from tests.proxy.support import Conversation, Scene, Script, request, response, says, take
+from wmesh.model import StickySpec
 from wmesh.proxy.decisions import recent
 
 UPGRADE = (
@@ -61,6 +63,25 @@ class OpeningTests(TunnelScene):
         self.assertEqual(seen.value(b"Upgrade"), b"websocket")
         self.assertEqual(seen.value(b"Connection"), b"Upgrade")
         self.assertEqual(seen.value(b"Sec-WebSocket-Key"), b"dGhlIHNhbXBsZSBub25jZQ==")
+
+    async def test_the_client_is_bound(self) -> None:
+        """A client that only opens WebSockets gets its cookie with the 101, and not again while it has it."""
+        await self.websocket(echo, sticky=StickySpec(enabled=True))
+        client, again = await self.client(), await self.client()
+        client.send(request(b"GET", b"/socket", *UPGRADE))
+        answer = await client.message()
+        cookie = (answer.value(b"Set-Cookie") or b"").partition(b";")[0]
+        self.assertEqual((answer.status, cookie[:11]), (101, b"wmesh-shop="))
+        again.send(request(b"GET", b"/socket", *UPGRADE, b"Cookie: " + cookie))
+        answer = await again.message()
+        self.assertEqual((answer.status, answer.value(b"Set-Cookie")), (101, None))
+
+    async def test_a_trusted_client_asks_why(self) -> None:
+        """It is told with the 101, as with any other answer."""
+        await self.websocket(echo, gateway={"trusted_proxies": (ip_network("127.0.0.1"),)})
+        client = await self.client()
+        client.send(request(b"GET", b"/socket", *UPGRADE, b"X-Wmesh-Debug: 1"))
+        self.assertIn(b"instance=shop-0; attempts=1", (await client.message()).value(b"X-Wmesh-Decision") or b"")
 
     async def test_bytes_both_ways(self) -> None:
         """What goes in at one end comes out at the other, whatever it is."""

@@ -33,6 +33,10 @@ class Mesh:
     admin: int
 
 
+SEEN = {"proxy_caching_enabled": "no"}
+"""For tests in which every request has to be seen by an instance."""
+
+
 def grocery(*services: str, changes: Overrides | None = None, registry: str = "embedded:") -> Mesh:
     """etc/mesh.ini at free ports; of its services all, or those named. Its other files are in the working directory.
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest_twisted
 
 from tests.scenarios.clients import Load
-from tests.scenarios.meshes import grocery
+from tests.scenarios.meshes import SEEN, grocery
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 
 PRICE = "/walmart-pricing/api/price/12345"
-THREE = {"service:walmart-pricing": {"load_balancing_strategy": "round_robin", "health_check_interval": "1s"}}
+THREE = {
+    "service:walmart-pricing": {"load_balancing_strategy": "round_robin", "health_check_interval": "1s", **SEEN},
+}
 
 
 @pytest_twisted.ensureDeferred
@@ -111,7 +113,7 @@ async def test_instance_hangs_under_load(stage: Stage) -> None:
         "health_check_fast_interval": "200ms",
         "health_check_timeout": "300ms",
     }
-    mesh = grocery("walmart-pricing", changes={"service:walmart-pricing": impatient})
+    mesh = grocery("walmart-pricing", changes={"service:walmart-pricing": {**impatient, **SEEN}})
     program = await stage.gateway(mesh.text)
     client = stage.client(mesh.port)
     load = Load(client, PRICE)
@@ -140,7 +142,7 @@ async def test_instance_hangs_under_load(stage: Stage) -> None:
 @pytest_twisted.ensureDeferred
 async def test_only_instance_is_killed(stage: Stage) -> None:
     """With nobody else to ask, requests wait until it is back: clients notice a pause, and nothing else."""
-    mesh = grocery("walmart-pricing")
+    mesh = grocery("walmart-pricing", changes={"service:walmart-pricing": SEEN})
     await stage.gateway(mesh.text)
     client = stage.client(mesh.port)
     load = Load(client, PRICE)

@@ -96,6 +96,23 @@ async def test_an_outage_is_not_multiplied(stage: Stage) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_outage_that_answers_at_once(stage: Stage) -> None:
+    """Everybody answers 503 at once, so that hardly anything is in flight, and nothing takes anybody out: beyond a
+    hundred, no more than a fifth of the requests is repeated."""
+    one, two = bad(stage, says(BUSY)), bad(stage, says(BUSY))
+    off = {"circuit_breaker_enabled": "no", "outlier_detection": "no", "timeout_first_byte": "5s"}
+    mesh = mesh_of(one.address, two.address, **off)
+    await stage.gateway(mesh.text)
+    client = stage.client(mesh.port)
+    answers = [answer for _ in range(15) for answer in await several(client, 20)]
+    asked = len(one.heads) + len(two.heads)
+    print(f"300 requests, {asked} attempts")
+    assert {answer.status for answer in answers} == {503}
+    # Two spans of ten seconds at most, each with its hundred.
+    assert 400 <= asked <= 300 + 2 * 100 + 60, asked
+
+
+@pytest_twisted.ensureDeferred
 async def test_never(stage: Stage) -> None:
     """retry_attempts = 0: half of the requests are lost with a bad one of two, and none is repeated."""
     good, sick = stage.instance("good"), bad(stage, closes())

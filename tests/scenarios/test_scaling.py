@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest_twisted
 
 from tests.scenarios.clients import Load
-from tests.scenarios.meshes import grocery
+from tests.scenarios.meshes import SEEN, grocery
 from tests.scenarios.stage import Stage
 from tests.scenarios.waiting import until
 
+IN_TURN = {"service:walmart-pricing": {"load_balancing_strategy": "round_robin", **SEEN}}
 SCALE = "/services/walmart-pricing/scale"
 
 
@@ -16,7 +17,7 @@ SCALE = "/services/walmart-pricing/scale"
 async def test_up_and_down(stage: Stage) -> None:
     """From one to three and back, under load: the traffic spreads over whoever is there, nobody's request fails, and
     the surplus instances are gone from the registry and the process table."""
-    mesh = grocery("walmart-pricing", changes={"service:walmart-pricing": {"load_balancing_strategy": "round_robin"}})
+    mesh = grocery("walmart-pricing", changes=IN_TURN)
     program = await stage.gateway(mesh.text)
     client = stage.client(mesh.port)
     load = Load(client, "/walmart-pricing/api/price/12345")
@@ -49,7 +50,7 @@ async def test_up_and_down(stage: Stage) -> None:
 @pytest_twisted.ensureDeferred
 async def test_down_waits_for_running_requests(stage: Stage) -> None:
     """An instance that has to go answers what it has begun to read, and takes nothing new meanwhile."""
-    mesh = grocery("walmart-pricing", changes={"service:walmart-pricing": {"load_balancing_strategy": "round_robin"}})
+    mesh = grocery("walmart-pricing", changes=IN_TURN)
     program = await stage.gateway(mesh.text)
     client = stage.client(mesh.port)
     await client.post(SCALE, {"instances": 3})

@@ -32,13 +32,18 @@ def explained(controls: Controls, request: AdminRequest) -> Reply:
         if not colon or not name.strip():
             raise ControlError(f"header={text[:60]}: should be NAME:VALUE", 400)
         fields.append((name.strip(), value.strip()))
-    client = _one(query, "client") or "127.0.0.1"
-    try:
-        ipaddress.ip_address(client)
-    except ValueError:
-        raise ControlError(f"client={client[:60]}: should be an IP address", 400) from None
+    client = _address(_one(query, "client") or "127.0.0.1")
     method = _one(query, "method") or "GET"
     return Reply(controls.explain(service, method, path, _one(query, "host"), client, fields))
+
+
+def _address(text: str) -> str:
+    """In the spelling that connections have: what hashes the client hashes its text."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ControlError(f"client={text[:60]}: should be an IP address", 400) from None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def recent(controls: Controls, operations: Operations, request: AdminRequest) -> Reply:

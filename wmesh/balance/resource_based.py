@@ -131,13 +131,14 @@ class ResourceBased:
 
     def scores(self, key: bytes, now: float) -> Sequence[tuple[Member, float, str]]:
         found = []
+        memory = self._memory.peek(now)
         for member in self._draws.members:
             factor, words = 1.0, "no report: counts as the median"
             if member.load is not None and reported(member, now):
-                factor = weigh(member, self._evidence[member], self._memory.peek(now))
+                factor = weigh(member, self._evidence[member], memory)
                 cpu = "CPU unknown" if member.load.cpu is None else f"CPU {member.load.cpu:.0f} %"
-                memory = f"{(member.load.memory or 0) / 2**20:.0f} MiB"
-                words = f"{cpu}, {memory}, {now - member.load_since:.0f} s ago"
+                size = f"{(member.load.memory or 0) / 2**20:.0f} MiB"
+                words = f"{cpu}, {size}, {now - member.load_since:.0f} s ago"
             words = f"{member.in_flight} in flight / share {member.share:g} × {factor:.2f} ({words})"
             found.append((member, member.in_flight / (member.share * factor), words))
         return found

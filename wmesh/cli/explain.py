@@ -40,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the explanation, or the JSON."""
     if sum(map(bool, (arguments.url, arguments.service, arguments.request))) != 1:
         return _wrong("explain what? a URL, --service NAME, or --request ID")
+    if not arguments.url and (arguments.method or arguments.header):
+        return _wrong("--method and --header say what a request looks like; they need a URL")
+    if arguments.request and arguments.client:
+        return _wrong("--client needs a URL or --service NAME; where a past request came from is known")
     try:
         query = [] if arguments.request else _query(arguments)
     except ValueError as error:

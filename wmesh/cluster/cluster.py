@@ -248,13 +248,13 @@ class Cluster:
         """
         if self.spec.panic == "none":
             return [] if self.spec.panic_threshold else eligible
-        return [
-            member
-            for member in self.members.values()
-            if member.admin is AdminState.READY
-            and member.health.proven
-            and (member.breaker is None or member.breaker.state is not OPEN)
-        ]
+        return [member for member in self.members.values() if _doubtful_at_most(member)]
+
+    def serves(self, member: Member, now: float) -> bool:
+        """Is it one of those to choose from: because it is well, or in a panic as a last resort?"""
+        if self.panicking and self.spec.panic == "any":
+            return not member.gone and _doubtful_at_most(member)
+        return member.eligible(now) and not (self.panicking and self.spec.panic_threshold)
 
     def review(self, now: float) -> None:
         """Do what time alone brings, though no request comes: called about twice a second."""
@@ -291,6 +291,15 @@ class Cluster:
     def queued(self) -> int:
         """How many requests wait."""
         return sum(selection.waiting for selection in self.waiting)
+
+
+def _doubtful_at_most(member: Member) -> bool:
+    """What speaks against it, if anything does, is evidence that a panic does not believe."""
+    return (
+        member.admin is AdminState.READY
+        and member.health.proven
+        and (member.breaker is None or member.breaker.state is not OPEN)
+    )
 
 
 def _guarded(spec: ServiceSpec) -> bool:

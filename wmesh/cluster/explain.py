@@ -134,7 +134,8 @@ def _preview(
     if selection.waiting:
         return None, f"queued: {selection.waiting} requests wait already"
     bound = cluster.members.get(prefer)
-    if bound is not None and bound not in tried and bound.available(now) and selection.subset.holds(bound.record):
+    served = bound is not None and selection.subset.holds(bound.record) and cluster.serves(bound, now)
+    if bound is not None and served and not _momentary(bound, tried):
         return bound.record.id, "the client is bound to it by its cookie"
     trying = [member for member in cluster.trying if member.breaker is not None and member.breaker.trying]
     if trying and not tried and not trying[-1].full() and selection.subset.holds(trying[-1].record):
@@ -152,7 +153,7 @@ def _preview(
         if not _momentary(member, tried):
             return member.record.id, f"picked by {cluster.spec.strategy}"
         tried = (*tried, member)
-    for member in selection.far:
+    for member in selection.far_in_turn():
         if not _momentary(member, asked):
             return member.record.id, "nobody of our own zone can take it"
     refusal = selection.refusal(asked, now)

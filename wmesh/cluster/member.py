@@ -214,10 +214,6 @@ class Member:
         self.weight = weight
         self.share = weight * self.ramp
 
-    def takes(self, now: float) -> bool:
-        """May it be among those to choose from, and does it admit this one request? As `admits`, this takes a trial."""
-        return self.eligible(now) and self.admits(now)
-
     def available(self, now: float) -> bool:
         """The one predicate: may this member take a request at `now`?"""
         return (

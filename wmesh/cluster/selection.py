@@ -11,7 +11,7 @@ told exactly once, by `granted` or `refused`, unless he left before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -163,7 +163,7 @@ class Selection:
         """The member that the client is bound to; else one that has to be tried because its breaker is half open."""
         cluster = self.cluster
         bound = cluster.members.get(prefer)
-        if bound is not None and bound not in tried and self.subset.holds(bound.record) and bound.takes(now):
+        if bound is not None and bound not in tried and self._takes(bound, now):
             return bound
         while cluster.trying and not tried:
             member = cluster.trying[-1]
@@ -187,25 +187,27 @@ class Selection:
             tried = (*tried, member)
             member = self.strategy.pick(key, tried, now)
         # Hardly anybody has room. WHY not go on asking: with ten thousand full members each pick passes over all.
-        if freed is not None and freed not in given and self._holds(freed) and freed.takes(now):
+        if freed is not None and freed not in given and self._takes(freed, now):
             return freed
         free = (one for one in self.members if one not in tried and (not one.gated or one.admits(now)))
         return next(free, None)
 
-    def _holds(self, member: Member) -> bool:
-        """It still is a member of the cluster, and of this part of it."""
-        record = member.record
-        return self.cluster.members.get(record.id) is member and self.subset.holds(record)
+    def _takes(self, member: Member, now: float) -> bool:
+        """Does this one, whom no strategy picked, take the request? In a half-open breaker a yes takes a trial."""
+        return self.subset.holds(member.record) and self.cluster.serves(member, now) and member.admits(now)
 
     def _far_away(self, tried: Sequence[Member], now: float) -> Member | None:
         """Nobody of our zone can take it: each of the others in turn."""
-        far = self.far
-        for _ in range(len(far)):
-            self._turn = (self._turn + 1) % len(far)
-            member = far[self._turn]
+        for steps, member in enumerate(self.far_in_turn(), 1):
             if member not in tried and (not member.gated or member.admits(now)):
+                self._turn = (self._turn + steps) % len(self.far)
                 return member
         return None
+
+    def far_in_turn(self) -> Iterator[Member]:
+        """Those of other zones, beginning with whose turn it is."""
+        far, turn = self.far, self._turn
+        return (far[(turn + step) % len(far)] for step in range(1, len(far) + 1))
 
     def refusal(self, tried: Sequence[Member], now: float) -> Refusal:
         """Why none of those to choose from can take this request."""

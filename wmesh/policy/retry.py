@@ -12,8 +12,9 @@ section 9.2.2), and whose body is still held whole. An answer begun: never; the 
     status               yes     idempotent methods                            no: it has answered
 
 The budget is what keeps retries from multiplying an outage: at any moment, at most a share of a service's requests in
-flight are retries (Envoy's budget, and Finagle's idea). A retry of what no instance has seen needs none: however many
-there are, each request reaches an instance once.
+flight are retries (Envoy's budget), and in ten seconds at most the same share of its requests, beyond a reserve, is
+tried again (Finagle's and Linkerd's budget, which have a reserve of as many): what fails at once is hardly ever in
+flight. A retry of what no instance has seen needs none: however many there are, each request reaches an instance once.
 
 Pauses are "full jitter": anything between nothing and a bound that doubles, so that requests that failed together do
 not come back together.
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 from wmesh.model import RetrySpec
 from wmesh.policy.backoff import BackoffSpec, nominal
+from wmesh.policy.caching.dates import read_date
+from wmesh.wire.fields import value_of
 
 STALE = "stale"
 STATUS = "server_error"
@@ -68,27 +71,67 @@ def pause(spec: RetrySpec, retry: int, elsewhere: bool, chance: float) -> float:
     return nominal(BackoffSpec(first=spec.backoff, limit=spec.max_backoff), retry) * (1.0 - chance)
 
 
-class Budget:
-    """How many of one service's retries may be in flight. `active` are those that are."""
+LONGEST_WAIT = 999_999
 
-    __slots__ = ("active", "spec")
+
+def retry_after(lines: bytes, wall: float) -> int:
+    """How many seconds the Retry-After of an answer asks to wait (RFC 9110 section 10.2.3); 0: it is not there, or
+    makes no sense.
+
+    It may name a moment instead. That is one by the clock of who sent it, as its Date is; `wall` (seconds since 1970)
+    is for where it sent none.
+    """
+    value = value_of(lines, b"retry-after") or b""
+    if value.isdigit():
+        return min(int(value[:18]), LONGEST_WAIT)
+    moment = read_date(value, wall)
+    if moment is None:
+        return 0
+    now = read_date(value_of(lines, b"date") or b"", wall)
+    return max(0, min(moment - (round(wall) if now is None else now), LONGEST_WAIT))
+
+
+SPAN = 10.0
+RESERVE = 100
+"""So many retries in SPAN seconds are free in any case."""
+
+
+class Budget:
+    """How many of one service's retries may be in flight, and begin in ten seconds. `active` are those in flight.
+
+    `attempts`, where it is asked for, are all of the service's since it began: what they grow by, less the retries, is
+    what they are compared with.
+    """
+
+    __slots__ = ("_attempts", "_ends", "_taken", "active", "spec")
 
     def __init__(self, spec: RetrySpec) -> None:
         self.spec = spec
         self.active = 0
+        self._ends = float("-inf")
+        self._attempts = 0
+        self._taken = 0
 
     def allowed(self, in_flight: int) -> int:
         """How many retries there may be at once among so many requests."""
         return max(self.spec.budget_least, int(in_flight * self.spec.budget / 100.0))
 
-    def free(self, in_flight: int) -> bool:
-        return self.active < self.allowed(in_flight)
+    def free(self, in_flight: int, attempts: int, now: float) -> bool:
+        if now >= self._ends:
+            self._ends = now + SPAN
+            self._attempts = attempts
+            self._taken = 0
+        reserve = max(RESERVE, self.spec.budget_least)
+        # A retry that nobody could take was none of the attempts.
+        first = max(0, attempts - self._attempts - self._taken)
+        return self.active < self.allowed(in_flight) and self._taken < reserve + first * self.spec.budget / 100.0
 
-    def take(self, in_flight: int) -> bool:
+    def take(self, in_flight: int, attempts: int, now: float) -> bool:
         """Begin a retry, if there is room. A yes is paired with one `give_back`."""
-        if not self.free(in_flight):
+        if not self.free(in_flight, attempts, now):
             return False
         self.active += 1
+        self._taken += 1
         return True
 
     def give_back(self) -> None:

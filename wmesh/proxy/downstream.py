@@ -9,6 +9,8 @@ end where it may still be sending (a plain close would reset the connection and 
 RFC 9112 section 9.6); with a reset where an answer broke off.
 
 Reading is held back for three independent reasons (see the HOLD flags); it goes on when none is left.
+
+Longer than most files, because every end that a connection can come to is told here.
 """
 
 from __future__ import annotations
@@ -26,13 +28,18 @@ from wmesh.proxy.plane import DataPlane
 from wmesh.proxy.request_body import RequestBody
 from wmesh.proxy.side import HOLD_PIPELINE
 from wmesh.proxy.transport import HIGH_WATER, Stream
+from wmesh.proxy.watches import NEVER
 from wmesh.wire.chunks import ChunkDecoder
 from wmesh.wire.forwarded import Peer, Peers
 from wmesh.wire.request import read_request
+from wmesh.wire.response import CONTINUE
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 LINGER = 2.0
 """Seconds that a client may go on sending after the last answer (RFC 9112 section 9.6)."""
+
+KNOCK = 0.5
+"""Seconds after which a client that sends no more is asked whether it is still there."""
 
 
 @implementer(IHalfCloseableProtocol)
@@ -379,13 +386,25 @@ class Downstream:
             if self._waited(now, 2) > spec.body_timeout:
                 self._refuse(for_status(408, f"no byte of the request body came for {spec.body_timeout:g} s"))
         elif self.current is not None:
-            self.mark = 0
+            if self.half_closed:
+                self._knock(self.current, now)
+            else:
+                self.mark = 0
         elif self.partial:
             if self._waited(now, 3) > spec.header_timeout:
                 self._refuse(for_status(408, f"the head was not complete after {spec.header_timeout:g} s"))
         elif now - self.since > spec.idle_timeout:
             self.diverted = True
             self.transport.loseConnection()
+
+    def _knock(self, exchange: Exchange, now: float) -> None:
+        """Who sends no more may wait for its answer or be gone, and cannot be told apart before something is sent to
+        it: a machine answers for who is gone with a reset. That may be an interim answer, which who is there ignores
+        (RFC 9110 section 15.2.1). One is enough: who leaves later does so without a word.
+        """
+        if self._waited(now, 4) > KNOCK and exchange.head.minor and not exchange.head_sent and not exchange.done:
+            self.since = NEVER
+            self.transport.write(CONTINUE)
 
     def _waited(self, now: float, mark: int) -> float:
         """Seconds since a sweep first saw this connection wait for the same thing."""

@@ -39,7 +39,7 @@ from wmesh.proxy.time_limit import TimeLimit, bounded, out_of_time
 from wmesh.wire.fields import value_of
 from wmesh.wire.forwarded import client_scheme, forwarded_lines, names_prefix
 from wmesh.wire.request import NO_FIELDS, RequestHead, upgrade_request, write_request
-from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response
+from wmesh.wire.response import CHUNKED, ResponseHead, write_interim, write_response, write_switch
 
 if TYPE_CHECKING:
     from wmesh.proxy.cache.reader import Reader
@@ -309,6 +309,15 @@ class Exchange:
             connection += told(self.ticket, self.attempts, self.notes)
         plane = self.plane
         return write_response(head, chunked, plane.via, self.request_id, plane.deadlines.date, connection)
+
+    def switch_head(self, head: ResponseHead) -> bytes:
+        """The same for a 101: a client of WebSockets is bound to its instance here or never."""
+        plan = self.plan
+        assert plan is not None
+        more = self.answered(plan) if plan.extras else b""
+        if self.debug:
+            more += told(self.ticket, self.attempts, self.notes)
+        return write_switch(head, b"websocket", self.plane.via, self.request_id, more)
 
     def connection_line(self) -> bytes:
         """What the client is told of its connection; decides whether it ends with this answer."""

@@ -135,6 +135,7 @@ def fall_back(exchange: Exchange, reply: LocalReply, now: float) -> None:
     exchange.attempts = 0
     exchange.bound = ""
     if exchange.retrying is not None:
+        exchange.retrying.end()
         exchange.retrying.sorry = ()
     if exchange.hedge is not None:
         exchange.hedge.end()

@@ -47,8 +47,9 @@ class Plan:
     `keyed`: the strategy wants a key, which `key_of` finds in the head, or which is the client's address. `waits`:
     requests that nobody can take now may stand in the queue. `repeatable` are the methods that may be tried on a kept
     connection without a look whether it is alive. `budget` is the service's, shared by its routes.
-    `timed`: the time limit of a request has to be looked for, whatever its fields; `steady`: it is always the same,
-    where the client's word does not count. `deadline_name` is lower case.
+    `timed`: the time limit of a request has to be looked for, whatever its fields. `deadline_name` is lower case.
+    `steady`: the same bytes lead here every time, with the same limit, where the client's word does not count; so they
+    may be remembered (`wmesh.proxy.flow`).
     `fallback` is what there is for when all instances fail, `hedging` (if there is any) says when another one is asked
     beside one that takes long. `extras`: keys, cookies or hedging have something to do for each request.
     `cache` is None where answers are not kept.
@@ -169,6 +170,7 @@ class Plans:
             way = RouteSpec(route.host, route.prefix)
             away = Plan(other, way, self._clusters[other.name], traffic, None, self._budgets[other.name])
             away.fallback = Fallback(None, answer) if answer is not None else None
+            away.steady = False  # it is taken only for as long as the first way leads nowhere
             plan.fallback = Fallback(away, answer)
         elif answer is not None:
             plan.fallback = Fallback(None, answer)

@@ -89,7 +89,7 @@ class Hedge:
         if why:
             exchange.note(now, f"nobody else is asked: {why}")
             return
-        if not plan.budget.take(plan.cluster.in_flight + plan.cluster.queued()):
+        if not plan.budget.take(plan.cluster.in_flight + plan.cluster.queued(), plan.cluster.requests, now):
             self._later(exchange, now, after, f"{plan.budget.active} retries are in flight, and that is enough")
             return
         second = plan.selection.acquire(exchange.key, (*exchange.tried, ticket.member), now)

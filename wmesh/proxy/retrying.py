@@ -84,7 +84,7 @@ class Retrying:
         now = exchange.plane.clock()
         if not self._free:
             # The failed attempt's own ticket is back already, but its request still counts.
-            if not plan.budget.take(plan.cluster.in_flight + plan.cluster.queued() + 1):
+            if not plan.budget.take(plan.cluster.in_flight + plan.cluster.queued() + 1, plan.cluster.requests, now):
                 self._full(plan, now)
                 return
             self._spends = True
@@ -99,7 +99,7 @@ class Retrying:
         self._looks += 1
         if self._looks > PATIENCE:
             plan.traffic.retries_denied += 1
-            _give_up(exchange, now, f"not tried again: {plan.budget.active} retries are in flight, and that is enough")
+            _give_up(exchange, now, "not tried again: there were enough retries")
             return
         self._wait(pause(plan.retry, self._looks, False, exchange.plane.chance()))
 
@@ -174,9 +174,10 @@ def wants_another(exchange: Exchange, whole: bool) -> bool:
         return True
     if _may_not(exchange, plan, STATUS, True) or not plan.selection.others((*exchange.tried, ticket.member)):
         return False
-    if not whole and not plan.budget.free(plan.cluster.in_flight + plan.cluster.queued()):
+    cluster, now = plan.cluster, exchange.plane.clock()
+    if not whole and not plan.budget.free(cluster.in_flight + cluster.queued(), cluster.requests, now):
         plan.traffic.retries_denied += 1
-        exchange.note(exchange.plane.clock(), "its answer passes on: enough retries are in flight")
+        exchange.note(now, "its answer passes on: there were enough retries")
         return False
     return True
 

@@ -18,13 +18,13 @@ from twisted.python.failure import Failure
 
 from wmesh.cluster.outcome import Outcome
 from wmesh.errors import WireError
+from wmesh.policy.retry import retry_after
 from wmesh.proxy.local_reply import KeptReply
 from wmesh.proxy.secure import TlsFailure
 from wmesh.proxy.transport import GATHER
 from wmesh.proxy.tunnel import Tunnel
 from wmesh.wire.chunks import LAST_CHUNK, ChunkDecoder, chunk, last_chunk
-from wmesh.wire.fields import value_of
-from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response, write_switch
+from wmesh.wire.response import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, read_response
 from wmesh.wire.syntax import END_OF_HEAD, hopeless
 
 if TYPE_CHECKING:
@@ -289,8 +289,7 @@ class Upstream:
             if asked is not None:
                 asked.producing = False
             self.drop()
-        wait = value_of(head.lines, b"retry-after") or b""
-        seconds = int(wait) if wait.isdigit() and len(wait) < 7 else 0  # it may be a date, too
+        seconds = retry_after(head.lines, self.pool.plane.reactor.seconds())
         detail = f"status {head.status}"
         kept = None
         if body is not None and exchange.plan is not None:
@@ -331,7 +330,7 @@ class Upstream:
         exchange.conn = None
         self.exchange = None
         self.tunnel = tunnel = Tunnel(down, self, exchange)
-        down.transport.write(write_switch(head, b"websocket", exchange.plane.via, exchange.request_id))
+        down.transport.write(exchange.switch_head(head))
         tunnel.open(rest)
 
     # --- the client's backpressure

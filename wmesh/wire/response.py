@@ -154,13 +154,16 @@ def write_response(
     )
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 def write_interim(head: ResponseHead) -> bytes:
     """An interim (1xx) head, passed on with its end-to-end fields (RFC 9110 section 15.2)."""
     return head.start + head.lines + b"\r\n"
 
 
-def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes) -> bytes:
-    """The 101 head that opens a tunnel."""
+def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: bytes, more: bytes = b"") -> bytes:
+    """The 101 head that opens a tunnel. `more` are further field lines, each with its CRLF."""
     return b"".join(
         (
             head.start,
@@ -168,6 +171,7 @@ def write_switch(head: ResponseHead, protocol: bytes, via: Vias, request_id: byt
             b"Connection: Upgrade\r\nUpgrade: ",
             protocol,
             b"\r\n",
+            more,
             via[head.minor],
             request_id,
             b"\r\n\r\n",

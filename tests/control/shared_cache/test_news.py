@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.control.shared_cache.scene import FRESH, KEY, NEWS, ShareCase
 from tests.waiting import until
 from wmesh.control.shared_cache import news
 from wmesh.policy.caching.second_level import ALL, PREFIX, TAG, URL, Invalidation
 from wmesh.policy.caching.second_level import KEY as ONE
+from wmesh.registry_url import parse_target
 
 A, B, C, OTHER = KEY, b"shop http://shop.example/b/*[c]", b"shop http://else.example/a", b"shops http://shop.example/a"
 
@@ -47,6 +50,20 @@ class SayingTests(ShareCase):
         self.assertIsNone(await self.find(third))
         await self.put(there, self.entry(FRESH, "Surrogate-Key: menu"))
         self.assertIsNotNone(await self.find(third))
+
+    async def test_a_search_that_breaks_off(self) -> None:
+        """It is made again until it succeeds: what is meant does not stay behind."""
+        await self.server.ask("ACL", "SETUSER", "cache", "on", ">p", "~*", "+@all", "-scan")
+        target = replace(parse_target(self.server.url), user="cache", password="p")
+        here, _ = await self.share(target=target)
+        await self.put(here, self.entry(FRESH, "Surrogate-Key: menu"))
+        here.invalidate(Invalidation(b"shop", TAG, b"menu"))
+        await until(lambda: "NOPERM" in here._news.problem)
+        self.assertFalse(here.ready)
+        self.assertEqual(len(await self.server.ask("KEYS", "*page:*")), 1)
+        await self.server.ask("ACL", "SETUSER", "cache", "+scan")
+        await until(lambda: here.ready)
+        self.assertEqual(await self.server.ask("KEYS", "*page:*"), [])
 
     async def test_said_while_the_server_is_away(self) -> None:
         """It is said when it is back; of too much, that all of the service is meant."""

@@ -93,7 +93,7 @@ class News:
         number = self._next()
         self._pending[number] = what
         if self.in_touch:
-            Deferred.fromCoroutine(self._say(number, what)).addErrback(self._unsaid)
+            Deferred.fromCoroutine(self._say(number, what)).addErrback(self._unsaid, what)
 
     def _next(self) -> int:
         self._number += 1
@@ -121,9 +121,10 @@ class News:
             if cursor == b"0":
                 return
 
-    def _unsaid(self, failure: Failure) -> None:
-        """It is still pending, and is said again when we are in touch again."""
+    def _unsaid(self, failure: Failure, what: Invalidation) -> None:
+        """It is said again when we are in touch again, also if it was told and only the search broke off."""
         if isinstance(failure.value, RegistryError):
+            self._pending[self._next()] = what
             self._lost(failure.getErrorMessage())
         elif not isinstance(failure.value, CancelledError):
             self._log.failure("An invalidation could not be told to the shared cache", failure)

@@ -6,10 +6,12 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from tests.control.shared_cache.scene import FRESH, KEY, ShareCase
+from tests.control.shared_cache.scene import FRESH, KEY, First, ShareCase
 from tests.policy.caching.scene import asks
 from tests.waiting import until
 from wmesh.control.shared_cache import share as shares
+from wmesh.control.shared_cache.share import Share
+from wmesh.errors import RegistryError
 from wmesh.policy.caching.second_level import ALL, TAG, Invalidation
 from wmesh.policy.caching.second_level import KEY as ONE
 from wmesh.registry_url import parse_target
@@ -114,6 +116,13 @@ class InvalidationTests(ShareCase):
 
 
 class AwayTests(ShareCase):
+    async def test_a_url_that_makes_no_sense(self) -> None:
+        """It is told from the registry's."""
+        share = Share(parse_target("rediss://h?ca=/nowhere/ca.pem"), "test", self.reactor)
+        with self.assertRaisesRegex(RegistryError, r"^\[gateway\] cache_redis_url: .*/nowhere/ca.pem: No such file"):
+            share.start(First())
+        await share.stop()
+
     async def test_a_server_that_is_not_there(self) -> None:
         """It is not asked, and nothing fails; it is used when it comes. One line says each."""
         await self.server.kill()

@@ -94,8 +94,11 @@ class Share:
         """Begin to connect; a server that is not there is waited for, by nobody else. Fails with RegistryError if the
         URL makes no sense (a certificate file that is not there, say)."""
         self._first = first
-        for link in self._links:
-            link.start()
+        try:
+            for link in self._links:
+                link.start()
+        except RegistryError as error:
+            raise RegistryError(f"[gateway] cache_redis_url: {error}") from error
         self._news.start(self)
 
     async def stop(self) -> None:

@@ -3,8 +3,8 @@
 #   make run     the grocery mesh of etc/mesh.ini in the foreground (CONFIG=… for another)
 #   make test    unit tests, and whole-program scenarios beside them (make unit, make scenarios: one of the two)
 #   make check   ruff, mypy --strict, architecture tests, the manual built without a warning
-#   make bench   wmesh beside its peers, then the cost of each of its features (needs wrk; BENCH="--cases small" and
-#                FEATURES="--rounds 3" pass options on)
+#   make bench   wmesh beside its peers, the cost of each of its features, and what hits of caches cost (needs wrk;
+#                BENCH="--cases small", FEATURES="--rounds 3" and CACHING="--duration 2" pass options on)
 #   make docs    the manual as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -38,6 +38,7 @@ check: $(VENV)/check.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(BENCH)
 	$(BIN)/python -m bench.features $(FEATURES)
+	$(BIN)/python -m bench.caching hits $(CACHING)
 
 docs: $(VENV)/check.stamp
 	$(BIN)/sphinx-build -q -W -n -b html docs docs/_build/html

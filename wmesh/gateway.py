@@ -49,6 +49,7 @@ from wmesh.control.registry import registry_for
 from wmesh.control.registry.memory_file import MemoryFile
 from wmesh.control.registry.preserver import Preserver
 from wmesh.control.secret import sticky_secret
+from wmesh.control.shared_cache import share_for
 from wmesh.control.slot import follow
 from wmesh.control.sources import Declared
 from wmesh.control.sources.lookup import Resolver
@@ -122,7 +123,8 @@ class Gateway(Service):
         served = (*config.services, admin)
         self.directory = Directory(served, self._strategy, clock, chance=self._random.random, zone=config.mesh.zone)
         self.traffic = {spec.name: Traffic() for spec in served}
-        self.caches = Caches(config.services, config.gateway.cache_size, config.mesh.name)
+        self.share = share_for(config, reactor, clock, self._random)
+        self.caches = Caches(config.services, config.gateway.cache_size, config.mesh.name, self.share)
         plans = Plans(served, self.directory.clusters, self.traffic, sticky_secret(config), self.caches.by_service)
         self.mounts = Mounts(plans, [spec.name for spec in config.services])
         self.plane = DataPlane(config.gateway, routes_of(plans), reactor, clock, self._random, config.mesh.name)
@@ -175,13 +177,7 @@ class Gateway(Service):
         )
         self.heartbeat = Heartbeat(self.registry, config.registry.heartbeat, reactor, self._random, self._loads)
         self.guests = Guests(
-            self.registry,
-            self.heartbeat,
-            self.directory,
-            reactor,
-            clock,
-            ttl=config.registry.lease,
-            reserved=(ADMIN,),
+            self.registry, self.heartbeat, self.directory, reactor, clock, ttl=config.registry.lease, reserved=(ADMIN,)
         )
         self.controls = MeshControls(
             config,
@@ -244,6 +240,8 @@ class Gateway(Service):
         await self._open_admin()
         self.wills.start()
         self.preserver.start()
+        if self.share is not None:
+            self.share.start(self.caches)
         await self.registry.start(self.wills.take)
         self._announce(f"registry: {registry_line(self.registry.status())}")
         await self.declared.start(FIRST_ANSWERS)
@@ -393,6 +391,8 @@ class Gateway(Service):
         self.wills.stop()
         self.preserver.stop()
         self._departures.stop()
+        if self.share is not None:
+            await self.share.stop()
         await self.registry.stop()
 
 

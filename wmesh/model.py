@@ -556,6 +556,7 @@ class GatewaySpec:
     body_timeout: float = 60.0
     idle_timeout: float = 75.0
     cache_size: int = 67108864
+    cache_redis_url: str = field(default="", repr=False)
     max_head_size: int = 32768
     max_header_fields: int = 100
     max_target_length: int = 8192

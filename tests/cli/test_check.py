@@ -79,6 +79,15 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("/nowhere/ca.pem: No such file", err)
         self.assertNotIn("hunter2", err)
 
+    def test_certificates_of_the_shared_cache(self) -> None:
+        """The same for the URL of the second level."""
+        url = "rediss://me:hunter2@h?ca=/nowhere/ca.pem"
+        text = STATIC.replace("[gateway]\n", f"[gateway]\ncache_redis_url = {url}\n")
+        status, out, err = self.wmesh("check", self.file(text))
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("[gateway] cache_redis_url: ", err)
+        self.assertNotIn("hunter2", err)
+
     def test_certificates_of_services(self) -> None:
         """The same for those that instances are spoken to with: one line for each, where it stands."""
         text = STATIC + "protocol = https\ntls_ca = /nowhere/ca.pem\n"

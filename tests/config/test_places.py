@@ -221,6 +221,16 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(places.registry.read("Memory"), "memory:")
         self.assertEqual(places.registry.read("REDISS://:P@H"), "rediss://:P@H")
 
+    def test_a_server_to_share(self) -> None:
+        """Where it has to be a server, what lives in the gateway alone is refused; it is not called a registry."""
+        self.assertEqual(places.redis.read("redis://u:p@h/1"), "redis://u:p@h/1")
+        for text in ("memory:", "embedded:", "Embedded://"):
+            self.assertIn("no server that gateways could share", refusal(places.redis, text))
+        said = refusal(places.redis, "redis://:hunter2@h:port")
+        self.assertIn("the url cannot be read", said)
+        self.assertNotIn("hunter2", said)
+        self.assertNotIn("registry", refusal(places.redis, "http://h"))
+
     def test_no_part_of_a_bad_url_is_shown(self) -> None:
         """A password reaches no message, wherever the slip is."""
         for text in (

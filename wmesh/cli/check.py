@@ -51,11 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return 1
-    try:
-        _check_files(loaded.config.registry.url)
-    except RegistryError as error:
-        print(f"{arguments.config}: [registry] url: {error}", file=sys.stderr)
-        return 1
+    config = loaded.config
+    urls = {"[registry] url": config.registry.url, "[gateway] cache_redis_url": config.gateway.cache_redis_url}
+    for option, url in urls.items():
+        try:
+            _check_files(url)
+        except RegistryError as error:
+            print(f"{arguments.config}: {option}: {error}", file=sys.stderr)
+            return 1
     for line in summary(arguments.config, loaded):
         print(line)
     return 0
@@ -89,7 +92,7 @@ def summary(source: str, loaded: Loaded) -> Iterator[str]:
 
 def _check_files(url: str) -> None:
     """Fails with RegistryError if the registry's certificates and keys are not there, or do not fit together."""
-    if url not in ("memory:", "embedded:"):
+    if url not in ("", "memory:", "embedded:"):
         check_files(parse_target(url))
 
 

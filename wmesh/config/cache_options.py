@@ -4,7 +4,7 @@ caching tells what is kept and why.
 
 from __future__ import annotations
 
-from wmesh.config import kinds
+from wmesh.config import kinds, places
 from wmesh.config.option import HOUR, Option
 
 _YEAR = 365 * 24 * HOUR
@@ -105,4 +105,16 @@ SIZE = Option(
     "The memory that kept answers of all services may take (``proxy_caching_enabled``). When it is full, those go that"
     " nobody asks for.",
     "cache_size = 256MiB",
+)
+
+SHARED = Option(
+    "cache_redis_url",
+    places.redis,
+    "A Redis or Valkey server in which several gateways share what they keep (``proxy_caching_enabled``): what is not"
+    " in the memory of one is looked for there before an instance is asked. Written as ``[registry] url`` is, and often"
+    " the same. :doc:`caching` tells what is shared, and what becomes of it when the server is away.",
+    "cache_redis_url = redis://gateway:s3cret@cache.internal:6379/0",
+    notes=(
+        "The names of its keys begin with ``[registry] namespace``. Gateways that share must have the same services.",
+    ),
 )

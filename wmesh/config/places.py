@@ -273,6 +273,17 @@ def _read_listeners(text: str) -> tuple[str, ...]:
     return each(((row, line) for row, line in enumerate(text.split("\n")) if line), _read_listener)
 
 
+def _read_redis(text: str) -> str:
+    if text.partition(":")[0].lower() in ("embedded", "memory"):
+        raise Invalid("that is no server that gateways could share", "write redis://[user:password@]host:port/db")
+    try:
+        return _read_registry(text)
+    except Invalid as error:
+        hint = error.hint.replace("embedded:, memory:, ", "")
+        message = error.message.replace("registry url", "url").replace("kind of registry", "kind of server")
+        raise Invalid(message, hint) from None
+
+
 def _read_registry(text: str) -> str:
     scheme = text.partition(":")[0].lower()
     if scheme in ("embedded", "memory"):
@@ -322,4 +333,10 @@ registry = Kind(
     "embedded: | memory: | redis://[USER:PASSWORD@]HOST:PORT/DB | rediss://…"
     " | redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER/DB | rediss+sentinel://… | unix:/PATH",
     _read_registry,
+)
+redis = Kind(
+    "redis://[USER:PASSWORD@]HOST:PORT/DB | rediss://…"
+    " | redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER/DB | rediss+sentinel://… | unix:/PATH",
+    _read_redis,
+    empty="",
 )

@@ -17,7 +17,7 @@ from typing import Any
 
 from wmesh.balance import STRATEGIES
 from wmesh.config import kinds, places
-from wmesh.config.cache_options import CACHE, SIZE
+from wmesh.config.cache_options import CACHE, SHARED, SIZE
 from wmesh.config.health_options import HEALTH_CHECKS
 from wmesh.config.kinds import Kind
 from wmesh.config.option import HOUR, Option
@@ -229,6 +229,7 @@ GATEWAY = _section(
         notes=("Make it longer than the keep-alive time of a load balancer in front, or it meets closed connections.",),
     ),
     SIZE,
+    SHARED,
     Option(
         "max_head_size",
         kinds.size(1024, 1024**2),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from typing import Any
 
 from tests.proxy.support import Conversation, Message, Scene, Script, request, response, take
+from tests.waiting import until
 from wmesh.model import CacheSpec
+from wmesh.policy.caching.entry import Entry
+from wmesh.policy.caching.question import Question
+from wmesh.policy.caching.second_level import Invalidation
 from wmesh.proxy.cache.cache import Cache
 
 FRESH = b"Cache-Control: max-age=60"
@@ -32,6 +36,33 @@ def acts(act: Callable[[Message], bytes | None]) -> Script:
 
 def fresh(body: bytes = b"ok", *fields: bytes) -> bytes:
     return response(body, b"200 OK", FRESH, *fields)
+
+
+class Shelf:
+    """A second level that answers when a test says so. `asked` are looks that nobody has answered yet."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.asked: list[Callable[[Entry | None], None]] = []
+        self.kept: list[Entry] = []
+        self.said: list[Invalidation] = []
+
+    def find(self, key: bytes, question: Question, told: Callable[[Entry | None], None]) -> None:
+        self.asked.append(told)
+
+    def put(self, entry: Entry) -> None:
+        self.kept.append(entry)
+
+    def invalidate(self, what: Invalidation) -> None:
+        self.said.append(what)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"in_touch": self.ready}
+
+    async def answer(self, entry: Entry | None) -> None:
+        """Wait for a look, and answer it."""
+        await until(lambda: self.asked)
+        self.asked.pop(0)(entry)
 
 
 class CacheScene(Scene):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import Any
 
-from tests.policy.caching.scene import asks
-from tests.proxy.cache.scene import FRESH, OLD, CacheScene, fresh
+from twisted.internet.defer import Deferred
+
+from tests.policy.caching.scene import asks, stored
+from tests.proxy.cache.scene import FRESH, MODIFIED, OLD, CacheScene, Shelf, fresh
 from tests.proxy.support import Message, request, response
+from tests.waiting import until
 from wmesh.model import FallbackSpec
+from wmesh.policy.caching.entry import Entry
+from wmesh.policy.caching.second_level import ALL, KEY, PREFIX, TAG, URL, Invalidation
 from wmesh.policy.caching.store import VARIANTS
 
 
@@ -272,3 +278,115 @@ class PurgeTests(CacheScene):
         found = self.cache.describe()
         self.assertEqual((found["hits"], found["misses"], found["hit_ratio"]), (3, 1, 0.75))
         self.assertEqual(found["bytes_from_cache"], 15)
+
+
+class SecondLevelTests(CacheScene):
+    """Between the memory and the instances there is what other gateways have."""
+
+    async def shelved(self, act: Any = None, **more: Any) -> Any:
+        shop = await self.cached(act or (lambda message: fresh(b"new")), **more)
+        self.shelf = self.cache.second = Shelf()
+        return shop
+
+    def there(self, *fields: str, **more: Any) -> Entry:
+        return stored(*fields, key=b"shop http://shop.test/", now=self.plane.clock(), **{"body": b"shared", **more})
+
+    async def test_found_there(self) -> None:
+        """It is served to all who waited for it, kept here, and not asked for again; nobody asks an instance."""
+        shop = await self.shelved()
+        clients = [await self.client() for _ in range(3)]
+        for client in clients:
+            client.send(request())
+        await until(lambda: [len(crowd.waiting) for crowd in self.cache.crowds.values()] == [3])
+        await self.shelf.answer(self.there("Cache-Control: max-age=60", "Age: 20"))
+        for client in clients:
+            answer = await client.answer()
+            self.assertEqual((answer.body, answer.value(b"Age")), (b"shared", b"20"))
+            self.assertRegex(answer.value(b"Cache-Status"), rb"^wmesh; hit; ttl=(40|39); detail=shared$")
+        self.assertEqual((self.cache.shared, self.cache.describe()["hit_ratio"], shop.requests), (3, 1.0, []))
+        self.assertRegex(await self.told(), rb"^wmesh; hit; ttl=..$")
+        self.assertEqual((self.shelf.asked, self.shelf.kept, self.cache.crowds), ([], [], {}))
+
+    async def test_not_found_there(self) -> None:
+        """One request goes to an instance for all, and its answer is offered."""
+        shop = await self.shelved()
+        clients = [await self.client() for _ in range(2)]
+        for client in clients:
+            client.send(request())
+        await until(lambda: [len(crowd.waiting) for crowd in self.cache.crowds.values()] == [2])
+        await self.shelf.answer(None)
+        self.assertEqual([(await client.answer()).body for client in clients], [b"new", b"new"])
+        self.assertEqual((len(shop.requests), [entry.body for entry in self.shelf.kept]), (1, [b"new"]))
+        self.assertEqual((self.shelf.asked, self.cache.shared), ([], 0))
+
+    async def test_stale_there(self) -> None:
+        """Its validator is used; what the instance confirms is offered again."""
+        shop = await self.shelved(lambda message: MODIFIED % FRESH)
+        asking = Deferred.fromCoroutine(self.get())
+        await self.shelf.answer(self.there("Cache-Control: max-age=5", "Age: 10", 'ETag: "a"'))
+        answer = await asking
+        self.assertEqual((answer.body, shop.requests[0].value(b"If-None-Match")), (b"shared", b'"a"'))
+        self.assertEqual(answer.value(b"Cache-Status"), b"wmesh; fwd=stale; fwd-status=304; stored")
+        self.assertEqual([entry.body for entry in self.shelf.kept], [b"shared"])
+
+    async def test_stale_while_revalidate_there(self) -> None:
+        """It is used at once, and asked for again behind the client's back, without another look."""
+        shop = await self.shelved()
+        asking = Deferred.fromCoroutine(self.get())
+        await self.shelf.answer(self.there("Cache-Control: max-age=5, stale-while-revalidate=60", "Age: 10"))
+        self.assertEqual((await asking).body, b"shared")
+        await until(lambda: self.shelf.kept)
+        self.assertEqual((len(shop.requests), (await self.get()).body), (1, b"new"))
+
+    async def test_another_variant(self) -> None:
+        """Those who want another variant than the one that was looked for have it looked for, too."""
+        shop = await self.shelved()
+        clients = [await self.client() for _ in range(2)]
+        for client, wanted in zip(clients, (b"a", b"b"), strict=True):
+            client.send(request(b"GET", b"/", b"Accept: " + wanted))
+            await until(lambda: self.cache.crowds)
+        await until(lambda: [len(crowd.waiting) for crowd in self.cache.crowds.values()] == [2])
+        for wanted in ("a", "b"):
+            fields = ("Cache-Control: max-age=60", "Vary: Accept")
+            await self.shelf.answer(self.there(*fields, request=(f"Accept: {wanted}",), body=wanted.encode()))
+        self.assertEqual([(await client.answer()).body for client in clients], [b"a", b"b"])
+        self.assertEqual(shop.requests, [])
+
+    async def test_what_is_older_than_ours(self) -> None:
+        """Is not put in its place."""
+        shop = await self.shelved(lambda message: MODIFIED % FRESH)
+        self.store.add(self.there(*(field.decode() for field in OLD), body=b"ours"))
+        asking = Deferred.fromCoroutine(self.get())
+        await self.shelf.answer(self.there(*(field.decode() for field in OLD), "Date: Sun, 06 Nov 1994 08:49:37 GMT"))
+        self.assertEqual(((await asking).body, len(shop.requests)), (b"ours", 1))
+
+    async def test_a_client_that_leaves(self) -> None:
+        """Leaves nothing behind; what was found is kept for the next."""
+        await self.shelved()
+        client = await self.client()
+        client.send(request())
+        await until(lambda: self.shelf.asked)
+        client.reset()
+        await until(lambda: not self.cache.crowds)
+        await self.shelf.answer(self.there("Cache-Control: max-age=60"))
+        self.assertEqual((await self.get()).body, b"shared")
+
+    async def test_not_ready(self) -> None:
+        """Nobody waits for it."""
+        await self.shelved()
+        self.shelf.ready = False
+        self.assertEqual((await self.get()).body, b"new")
+        self.assertEqual(self.shelf.asked, [])
+
+    async def test_what_it_is_told(self) -> None:
+        """Unsafe requests and operators reach it, and what it says reaches the memory."""
+        await self.shelved()
+        self.shelf.ready = False
+        await self.ask(request(b"POST", b"/a", body=b"x"))
+        for words in ({"url": b"/a"}, {"prefix": b"/b"}, {"tag": b"c"}, {}):
+            self.cache.purge(**words)
+        said = [(KEY, b"shop http://shop.test/a"), (URL, b"/a"), (PREFIX, b"/b"), (TAG, b"c"), (ALL, b"")]
+        self.assertEqual(self.shelf.said, [Invalidation(b"shop", *each) for each in said])
+        await self.get()
+        self.assertEqual((self.cache.forget(Invalidation(b"shop", URL, b"/")), self.store.count), (1, 0))
+        self.assertEqual(len(self.shelf.said), 5)

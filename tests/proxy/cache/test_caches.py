@@ -10,6 +10,7 @@ from wmesh.cluster.cluster import Cluster
 from wmesh.errors import ControlError
 from wmesh.metrics.traffic import Traffic
 from wmesh.model import CacheSpec, RouteSpec, ServiceSpec
+from wmesh.policy.caching.second_level import URL, Invalidation
 from wmesh.proxy.cache.caches import Caches
 from wmesh.proxy.plan import Plans
 
@@ -38,6 +39,18 @@ class CachesTests(SynchronousTestCase):
         self.assertEqual(self.purge(url="/a"), 0)
         self.assertEqual(self.purge(prefix="http://shop.example"), 1)
         self.assertEqual(self.purge(), 0)
+
+    def test_what_other_gateways_say(self) -> None:
+        """It holds here for the service that is meant; what was missed may have been about anything."""
+        said = Invalidation(b"shop", URL, b"/a")
+        for other in (said._replace(service=b"plain"), said._replace(service=b"\xff")):
+            self.caches.invalidated(other)
+        self.assertEqual(self.caches.store.count, 2)
+        self.caches.invalidated(said)
+        self.assertEqual(self.caches.store.count, 1)
+        self.caches.lost_touch()
+        self.assertEqual(self.caches.store.count, 0)
+        self.assertIsNone(self.caches.describe()["second_level"])
 
     def test_what_makes_no_sense(self) -> None:
         """It is said, and nothing goes."""

@@ -3,16 +3,21 @@
 A hit costs a look-up and a write. What the cache cannot help with (other methods, bodies, conditions that only the
 instance can judge) goes its way as if there were no cache, but what it changes is noticed: an unsafe request that went
 well makes what is stored for its URI worthless (RFC 9111 section 4.4).
+
+Where there is a second level, which other gateways share, a crowd waits for a look into it before anybody is sent to an
+instance. What is found there goes into the store, and everybody in the crowd begins anew, as if it had been there.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wmesh.policy.caching.decide import BYPASS, HIT, MISS, NONE, STALE, decide
+from wmesh.policy.caching.decide import BYPASS, HIT, MISS, NONE, STALE, decide, newest
 from wmesh.policy.caching.entry import Entry
-from wmesh.policy.caching.keys import SAFE, covers, equals, key_of, worthless
+from wmesh.policy.caching.keys import SAFE, key_of, worthless
 from wmesh.policy.caching.question import Question, question_of
+from wmesh.policy.caching.second_level import ALL, KEY, PREFIX, TAG, URL, Invalidation, SecondLevel
 from wmesh.policy.caching.status import forward_line, hit_line
 from wmesh.policy.caching.store import Store
 from wmesh.policy.caching.vary import Names
@@ -36,20 +41,22 @@ _MOST_UNSHARED = 4096
 
 
 class Cache:
-    """`hits` were answered from the store, `misses` by an instance, `stale` from the store while it was asked,
+    """`hits` were answered from the store, `misses` were not, `stale` from the store while an instance was asked,
     `stood_in` instead of a failure; `revalidated` are answers that an instance confirmed, `collapsed` requests that
-    another one's fetch served, `saved` bytes of bodies that came from the store. `name` is that in Cache-Status.
+    another one's fetch served, `shared` misses that the second level served, `saved` bytes of bodies that came from
+    the store. `name` is that in Cache-Status.
     """
 
-    def __init__(self, service: str, store: Store, name: bytes) -> None:
+    def __init__(self, service: str, store: Store, name: bytes, second: SecondLevel | None = None) -> None:
         self.service = service.encode("ascii")
         self.store = store
         self.name = name
+        self.second = second
         self.crowds: dict[bytes, Crowd] = {}
         self.coming: dict[bytes, Fetch] = {}
         self.fetches: set[Fetch] = set()
         self.hits = self.misses = self.stale = self.stood_in = 0
-        self.revalidated = self.collapsed = self.passed_by = self.saved = 0
+        self.revalidated = self.collapsed = self.shared = self.passed_by = self.saved = 0
         self._unshared: dict[int, float] = {}
 
     # --- requests
@@ -91,7 +98,8 @@ class Cache:
             return True
         self.misses += 1
         reader = exchange.reader = Reader(exchange, question, key, entry, fwd, now)
-        self._ask(reader, names, question.authorized or self._unshared.get(hash(key), 0.0) > now, now)
+        unshared = self._unshared.get(hash(key), 0.0) > now
+        self._ask(reader, names, question.authorized or unshared, now, look=not unshared)
         return True
 
     def passed(self, exchange: Exchange, head: ResponseHead) -> bytes:
@@ -100,8 +108,7 @@ class Cache:
         method = exchange.head.method
         if method not in SAFE:
             for key in worthless(self._key(exchange), head.status, head.lines):
-                self.store.forget(key)
-                self._spoil(lambda other, key=key: other == key)
+                self._forget_everywhere(Invalidation(self.service, KEY, key))
         return forward_line(self.name, self._reason(exchange), head.status)
 
     def told(self, exchange: Exchange) -> bytes:
@@ -131,7 +138,7 @@ class Cache:
         """What stands together: requests for one URI, alike in what its answers depend on, if that is known."""
         return key + b"\n" + question.variant(names) if names else key
 
-    def _ask(self, reader: Reader, names: Names | None, alone: bool, now: float) -> None:
+    def _ask(self, reader: Reader, names: Names | None, alone: bool, now: float, *, look: bool = False) -> None:
         crowd_key = self.crowd_key(reader.key, reader.question, names)
         if not alone:
             crowd = self.crowds.get(crowd_key)
@@ -146,7 +153,38 @@ class Cache:
         crowd = Crowd(self, crowd_key, reader.exchange.plane)
         if not alone:
             self.crowds[crowd_key] = crowd
-        self.lead(crowd, reader, now)
+        if look and self.second is not None and self.second.ready:
+            crowd.join(reader)
+            self.second.find(reader.key, reader.question, partial(self._looked, crowd, reader, alone))
+        else:
+            self.lead(crowd, reader, now)
+
+    def _looked(self, crowd: Crowd, first: Reader, alone: bool, found: Entry | None) -> None:
+        """This is what the second level has: those who waited for it are served with it, or ask an instance."""
+        if found is not None:
+            known, _ = self.store.find(found.key, first.question)
+            if known is None or newest((known, found)) is found:
+                self.store.add(found)
+        for reader in crowd.disperse():
+            reader.crowd = None
+            if not reader.exchange.done:
+                # The others may have asked for another variant, which nobody has looked for.
+                self._resume(reader, alone, b"" if found is None else b"shared", look=reader is not first)
+
+    def _resume(self, reader: Reader, alone: bool, detail: bytes, *, look: bool) -> None:
+        exchange, question, key = reader.exchange, reader.question, reader.key
+        assert exchange.plan is not None
+        now = exchange.plane.clock()
+        entry, names = self.store.find(key, question)
+        kind, entry, fwd = decide(question, entry, names is not None, now, exchange.plan.spec.cache)
+        if entry is not None and kind in (HIT, STALE):
+            self.shared += 1
+            if kind == STALE:
+                self._refresh(exchange, question, key, entry, names, now)
+            self.write(exchange, entry, question, hit_line(self.name, entry.fresh_until - now, detail), now)
+            return
+        reader.entry, reader.fwd = entry, fwd
+        self._ask(reader, names, alone, now, look=look)
 
     def lead(self, crowd: Crowd, reader: Reader, now: float) -> None:
         """This one's request goes to an instance, for all of its crowd."""
@@ -183,6 +221,12 @@ class Cache:
 
     # --- answers
 
+    def keep(self, entry: Entry) -> None:
+        """Store it."""
+        self.store.add(entry)
+        if self.second is not None:
+            self.second.put(entry)
+
     def write(self, exchange: Exchange, entry: Entry, question: Question, line: bytes, now: float) -> None:
         """Answer with what is stored, saying so in `line`."""
         self.saved += len(entry.body)
@@ -198,13 +242,22 @@ class Cache:
 
     def purge(self, *, url: bytes = b"", prefix: bytes = b"", tag: bytes = b"") -> int:
         """Forget what is named, or everything; what is on its way is not kept either. Tells how many answers went."""
-        if url:
-            self._spoil(lambda key: equals(key, url))
-        elif prefix:
-            self._spoil(lambda key: covers(key, prefix))
-        else:
-            self._spoil(lambda key: True)
-        return self.store.purge(self.service, url=url, prefix=prefix, tag=tag)
+        how = URL if url else PREFIX if prefix else TAG if tag else ALL
+        return self._forget_everywhere(Invalidation(self.service, how, url or prefix or tag))
+
+    def _forget_everywhere(self, what: Invalidation) -> int:
+        gone = self.forget(what)
+        if self.second is not None:
+            self.second.invalidate(what)
+        return gone
+
+    def forget(self, what: Invalidation) -> int:
+        """Forget it here; tells how many answers went."""
+        self._spoil(what.means)
+        if what.how == KEY:
+            return self.store.forget(what.what)
+        means = {URL: "url", PREFIX: "prefix", TAG: "tag"}.get(what.how)
+        return self.store.purge(self.service, **({means: what.what} if means else {}))
 
     def _spoil(self, means: Any) -> None:
         """What is on its way is for those who wait for it already: it is not kept, and nobody joins it any more."""
@@ -217,7 +270,7 @@ class Cache:
     def describe(self) -> dict[str, Any]:
         """Plain JSON values."""
         asked = self.hits + self.stale + self.misses
-        answered = self.hits + self.stale + self.stood_in + self.collapsed
+        answered = self.hits + self.stale + self.stood_in + self.collapsed + self.shared
         return {
             "hits": self.hits,
             "misses": self.misses,
@@ -225,6 +278,7 @@ class Cache:
             "stale_if_error": self.stood_in,
             "revalidated": self.revalidated,
             "collapsed": self.collapsed,
+            "shared": self.shared,
             "passed_by": self.passed_by,
             "hit_ratio": round(min(answered, asked) / asked, 6) if asked else None,
             "bytes_from_cache": self.saved,

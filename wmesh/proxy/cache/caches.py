@@ -7,6 +7,7 @@ from typing import Any
 
 from wmesh.errors import ControlError
 from wmesh.model import ServiceSpec
+from wmesh.policy.caching.second_level import ALL, Invalidation, SecondLevel
 from wmesh.policy.caching.status import cache_name
 from wmesh.policy.caching.store import MemoryStore
 from wmesh.proxy.cache.cache import Cache
@@ -15,13 +16,17 @@ from wmesh.proxy.cache.cache import Cache
 class Caches:
     """`by_service` has those of the services that want one, for all of their requests or for those of some routes.
 
-    `size` is bytes, `name` what the gateway calls itself.
+    `size` is bytes, `name` what the gateway calls itself. `second` is the level that other gateways share, if any: this
+    is the `FirstLevel` that it tells what they say.
     """
 
-    def __init__(self, services: Iterable[ServiceSpec], size: int, name: str) -> None:
+    def __init__(
+        self, services: Iterable[ServiceSpec], size: int, name: str, second: SecondLevel | None = None
+    ) -> None:
+        self.second = second
         self.store = MemoryStore(size)
         shown = cache_name(name)
-        self.by_service = {spec.name: Cache(spec.name, self.store, shown) for spec in services if _wanted(spec)}
+        self.by_service = {spec.name: Cache(spec.name, self.store, shown, second) for spec in services if _wanted(spec)}
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -31,8 +36,20 @@ class Caches:
             "limit_bytes": store.budget,
             "objects": store.count,
             "evicted": store.evicted,
+            "second_level": None if self.second is None else dict(self.second.describe()),
             "services": {name: cache.describe() for name, cache in self.by_service.items()},
         }
+
+    def invalidated(self, what: Invalidation) -> None:
+        """Another gateway says so."""
+        cache = self.by_service.get(what.service.decode("ascii", "replace"))
+        if cache is not None:
+            cache.forget(what)
+
+    def lost_touch(self) -> None:
+        """What others said was missed: nothing that is kept can be relied on."""
+        for cache in self.by_service.values():
+            cache.forget(Invalidation(cache.service, ALL))
 
     def purge(self, service: str, *, url: str, prefix: str, tag: str) -> int:
         """See `wmesh.interfaces.Controls.purge`."""

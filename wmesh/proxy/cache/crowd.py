@@ -120,8 +120,11 @@ class Crowd:
             self.fetches.remove(fetch)
 
     def _end(self, fetch: Fetch) -> list[Reader]:
-        """This crowd is over; new ones who want the same begin another one."""
         self._forget(fetch)
+        return self.disperse()
+
+    def disperse(self) -> list[Reader]:
+        """This crowd is over; new ones who want the same begin another one. Answers who waited."""
         waiting, self.waiting = list(self.waiting), {}
         self._disband()
         return waiting

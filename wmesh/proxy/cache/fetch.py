@@ -212,7 +212,7 @@ class Fetch:
         # Another fetch may have brought a newer one meanwhile.
         stored = not terms.why and self.keeping and known
         if stored:
-            cache.store.add(fresh)
+            cache.keep(fresh)
         cache.revalidated += 1
         if leader is not None:
             leader.crowd = None
@@ -348,7 +348,7 @@ class Fetch:
         if self.keeping and coming is not None and not self.discarding:
             body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
             coming.complete(body)
-            self.cache.store.add(coming)
+            self.cache.keep(coming)
         self.end()
         for reader in list(self.readers):
             reader.more()
